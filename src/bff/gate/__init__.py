@@ -1,0 +1,1 @@
+"""What must hold before a request reaches a session or an API."""

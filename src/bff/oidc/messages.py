@@ -1,0 +1,94 @@
+"""The protocol's messages as frozen values. A type says what has been proven; a repr never shows a secret.
+
+``AuthorizationResponse`` (arrived) → ``SignIn`` (verified). Whoever holds a ``SignIn`` holds a verified identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Claims = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRequest:
+    """What ``GET /bff/login`` may ask for (OIDC Core 3.1.2.1); each value has already passed its pattern.
+
+    ``return_to`` is a local path. ``replaces`` names the session that this sign-in will end (rule F23).
+    """
+
+    return_to: str = "/"
+    prompt: str | None = None
+    login_hint: str | None = None
+    acr_values: str | None = None
+    max_age: int | None = None
+    ui_locales: str | None = None
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRequest:
+    """The URL to send the browser to (RFC 6749 4.1.1, RFC 7636, OIDC Core 3.1.2.1)."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginTransaction:
+    """What must be remembered, sealed in the browser, between the authorization request and its response.
+
+    ``issuer`` and ``redirect_uri`` are those of the request (RFC 9700 4.4.2, RFC 6749 4.1.3); ``began_at`` is an instant in seconds.
+    """
+
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+    issuer: str
+    redirect_uri: str
+    return_to: str
+    began_at: float
+    max_age: int | None = None
+    acr_values: str | None = None
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationResponse:
+    """An authorization response as it arrived: nothing about it is proven but that no parameter came twice (RFC 6749 3.1)."""
+
+    state: str = field(repr=False)
+    code: str | None = field(default=None, repr=False)
+    error: str | None = None
+    iss: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSet:
+    """Tokens of one answer of the token endpoint. ``expires_at`` is an instant in seconds; ``expires_in`` exists only on the wire."""
+
+    access_token: str = field(repr=False)
+    expires_at: float
+    refresh_token: str | None = field(default=None, repr=False)
+    id_token: str | None = field(default=None, repr=False)
+    scope: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """A verified sign-in: the ID token passed every numbered step, and the tokens came from the same answer."""
+
+    issuer: str
+    subject: str
+    claims: Claims = field(repr=False)
+    tokens: TokenSet
+    transaction: LoginTransaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refreshed:
+    """The answer to a refresh. ``claims`` are those of a new, verified ID token (OIDC Core 12.2), or None where none was sent."""
+
+    tokens: TokenSet
+    claims: Claims | None = field(default=None, repr=False)

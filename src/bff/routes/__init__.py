@@ -1,0 +1,1 @@
+"""The management endpoints, one file per story; handlers of three to eight lines."""

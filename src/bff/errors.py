@@ -16,6 +16,7 @@
     │   ├── SessionEnded                  it was ours, and it is over (reason)
     │   ├── SessionSuperseded             a generation whose time has passed; ask again with the newest
     │   ├── SessionChanged                the page speaks for another session than the cookie
+    │   ├── RefreshRefused                the authorization server ended the grant (invalid_grant)
     │   └── SessionTooLarge               it does not fit the cookie budget
     ├── AntiforgeryError                  the call does not come from our page
     │   ├── AntiforgeryHeaderMissing
@@ -160,6 +161,12 @@ class SessionChanged(SessionError):
     public = "Somebody else is signed in now."
 
 
+class RefreshRefused(SessionError):
+    """``invalid_grant`` for a refresh token, and only that: expired, revoked or reused (RFC 6749 5.2)."""
+
+    public = "Your session has ended."
+
+
 class SessionTooLarge(SessionError):
     """The sealed session exceeds the cookie budget; ``detail`` names the largest parts."""
 
@@ -256,9 +263,17 @@ class Unavailable(BFFError):
 
 
 class AuthorizationServerUnavailable(Unavailable):
-    """Discovery, keys or a token call failed: unreachable, slow, 429, 5xx or unreadable."""
+    """Discovery, keys or a token call failed: unreachable, slow, 429, 5xx or unreadable.
+
+    ``sent`` is False only where the request provably never left us (DNS, connect, TLS, pool), so that it may be
+    repeated; after anything else the server may have acted on it, and may have rotated a refresh token.
+    """
 
     public = "The sign-in service does not answer."
+
+    def __init__(self, detail: str = "", *, sent: bool = True) -> None:
+        super().__init__(detail)
+        self.sent = sent
 
 
 class ClientRefused(Unavailable):

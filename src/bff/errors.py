@@ -29,8 +29,10 @@
     │   ├── MethodNotAllowed
     │   ├── UpgradeRefused
     │   ├── RequestTooLarge
+    │   ├── RequestStalled                the body stopped arriving
     │   └── SpeculativeRequest            prefetch and prerender have no effect here
     ├── InvalidLogoutToken
+    ├── UpstreamUnauthorized              the API refused the token that we sent: not a lost session
     └── Unavailable                       an outage, ours or a peer's; never a 401
         ├── AuthorizationServerUnavailable
         ├── ClientRefused                 the authorization server refuses our credentials: our fault
@@ -243,6 +245,12 @@ class RequestTooLarge(RequestRefused):
     public = "The request body is too large."
 
 
+class RequestStalled(RequestRefused):
+    """The browser began a request body and stopped sending it (RFC 9110 15.5.9)."""
+
+    public = "The request body stopped arriving."
+
+
 class SpeculativeRequest(RequestRefused):
     """``Sec-Purpose: prefetch``: a guess of the browser must not sign anybody in or out."""
 
@@ -253,6 +261,16 @@ class InvalidLogoutToken(BFFError):
     """A back-channel logout token failed one step of OIDC Back-Channel Logout 2.6."""
 
     public = "The logout token was refused."
+
+
+class UpstreamUnauthorized(BFFError):
+    """The API answered 401 to a living session. ``challenge`` is its Bearer challenge (RFC 6750 3), or empty."""
+
+    public = "The API did not accept this session's token."
+
+    def __init__(self, challenge: str = "", detail: str = "") -> None:
+        super().__init__(detail or challenge)
+        self.challenge = challenge
 
 
 class Unavailable(BFFError):

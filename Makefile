@@ -1,0 +1,80 @@
+# The only entry: people and CI type the same words.
+SHELL  := /bin/bash
+PORT   ?= 3000
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CONFIG ?=
+API_CONFIG ?=
+ONLY   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run forget test check live browser interop evidence daemon lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make run PORT=3000            BFF at PORT, API at PORT+1, local authority at PORT+2"
+	@echo "  make run CONFIG=bff.toml API_CONFIG=resource_api.toml     your own authorization server"
+
+install: $(VENV)/.run ## build .venv from the hashed lock
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed; '$(PYTHON)' is not. Cure: apt-get install python3, or make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "Python's venv module is missing. Cure: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The project itself is installed without its dependencies: those come from the lock, hash by hash, and from nowhere else.
+define INSTALL
+	@echo "installing $(1) into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/.python
+	$(call INSTALL,requirements/run.txt)
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.python
+	$(call INSTALL,requirements/dev.txt)
+	@touch $(VENV)/.run
+
+run: $(VENV)/.run ## sign in and work: three services on localhost
+	@exec $(BIN)/python deploy/local/run.py --port $(PORT) $(if $(CONFIG),--config $(CONFIG)) $(if $(API_CONFIG),--api-config $(API_CONFIG))
+
+forget: ## remove what 'make run' keeps for this PORT (people, to-dos, keys)
+	@rm -rf .run/$(PORT) && echo "forgot .run/$(PORT)"
+
+test: $(VENV)/.dev ## every test that needs no other program
+	@$(BIN)/python -m pytest -n 2 -m "not live and not browser and not interop" $(ARGS)
+
+check: $(VENV)/.dev ## lint, types, floors, docs against code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/contracts $(ARGS)
+
+live: $(VENV)/.dev ## real sockets and processes
+	@$(BIN)/python -m pytest -m live $(ARGS)
+
+browser: ## the whole story in a real Chromium
+	@deploy/local/browser.sh $(ARGS)
+
+interop: ## authorization servers written by others
+	@deploy/local/interop.sh $(ARGS)
+
+evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
+	@$(BIN)/python deploy/local/evidence.py
+
+daemon: $(VENV)/.run ## call the API as the seeded daemon
+	@$(BIN)/python deploy/local/daemon.py --port $(PORT)
+
+lock: ## compile requirements/*.txt anew (needs uv)
+	@deploy/local/lock.sh
+
+clean: ## remove what was built
+	@rm -rf .venv .venv-* build dist .run .pytest_cache .mypy_cache .ruff_cache .hypothesis

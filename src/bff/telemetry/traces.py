@@ -1,0 +1,16 @@
+"""One trace id a request (W3C Trace Context): taken over where a caller sends a valid one, made where none is sent."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def trace_id_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """The 32 hexadecimal digits that name this request in logs and problems."""
+    found = [value for name, value in headers if name == b"traceparent"]
+    if len(found) == 1 and (match := _TRACEPARENT.fullmatch(found[0])):
+        return match[1].decode()
+    return secrets.token_hex(16)

@@ -1,0 +1,232 @@
+"""The composition root: the only file that knows everyone.
+
+Read it from top to bottom and you have read the story. A request meets, in this order:
+
+    BFF.__call__      a trace id · the one public name · no WebSockets
+      ├── Relay       /api/…   a sealed cookie becomes a bearer token (relay/relay.py); no framework in between
+      └── FastAPI     /bff/…   sign-in, sign-out, who am I (routes/); the page and its documents
+
+and whatever goes wrong becomes one problem (problems.py) or one page with the way on (routes/outcome_pages.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from bff.clock import Clock, SystemClock
+from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, UnknownRoute
+from bff.gate.antiforgery import Antiforgery
+from bff.gate.host import PublicName
+from bff.oidc.back_channel import open_back_channel
+from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
+from bff.oidc.relying_party import Registration, RelyingParty, Rule
+from bff.problems import problem_response
+from bff.relay.relay import Relay
+from bff.relay.route_table import Route, RouteTable
+from bff.relay.upstream import HttpxUpstream
+from bff.routes import docs, health, login, logout, pages, user
+from bff.routes.dependencies import PRESENTED, Services, has_policy
+from bff.routes.outcome_pages import failed_navigation
+from bff.session.access_tokens import AccessTokens
+from bff.session.cipher import KeyRing
+from bff.session.cookie_vault import CookieVault
+from bff.session.cookies import CookiePolicy
+from bff.session.ledger import open_ledger
+from bff.session.model import Lifetimes
+from bff.session.vault import Presented
+from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
+from bff.telemetry.logs import get_logger, trace_id
+from bff.telemetry.traces import trace_id_of
+
+_log = get_logger("bff")
+# A browser arrives at these by navigation, so it gets a page to read; everything else gets a problem to parse.
+NAVIGATIONS = frozenset({"/bff/login", "/bff/callback", "/bff/logout/continue", "/bff/logged-out"})
+
+
+def create_app(
+    settings: BFFSettings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+) -> BFF:
+    """Wire the whole BFF. ``transport`` and ``clock`` are what a test replaces: the network and the time.
+
+    Returns a FastAPI to which a team may add routers; each route declares who may call it, or the start is refused.
+    """
+    clock = clock or SystemClock()
+    authority = settings.authority
+    http = open_back_channel(transport=transport, ca_file=authority.ca_file, proxy_url=authority.proxy_url)
+    relying_party = RelyingParty(registration_of(settings), http=http, clock=clock)
+    keys = KeyRing.load(settings.session.keys_file, clock) if settings.session.keys_file else KeyRing.generate()
+    lifetimes = Lifetimes(idle=settings.session.idle, absolute=settings.session.absolute)
+    ledger = open_ledger(settings.session.ledger, keys, clock)
+    policy = CookiePolicy.for_public_url(settings.origin)
+    vault = CookieVault(keys, policy, ledger, clock, lifetimes, client_id=authority.client_id)
+    tokens = AccessTokens(relying_party, vault, ledger, clock)
+    antiforgery = Antiforgery(settings.origin.encode())
+    upstream = HttpxUpstream(transport=transport)
+    relay = Relay(RouteTable([route_of(route) for route in settings.route]), antiforgery, vault, tokens, upstream)
+
+    app = BFF(relay, PublicName(settings.origin), vault)
+    app.state.services = Services(
+        relying_party=relying_party,
+        vault=vault,
+        tokens=tokens,
+        antiforgery=antiforgery,
+        clock=clock,
+        public_claims=settings.session.claims,
+    )
+    app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
+    app.state.ui_assets = docs.load_ui_assets()
+    first = settings.route[0].upstream.rstrip("/") + "/openapi.json" if settings.route else None
+    app.state.api_document = docs.ApiDocument(http, first)
+    app.state.closing = [tokens.aclose, upstream.aclose, http.aclose, ledger.aclose]
+    for router in (login.router, logout.router, user.router, health.router, docs.router):
+        app.include_router(router)
+    return app
+
+
+def registration_of(settings: BFFSettings) -> Registration:
+    """Who we are to the authorization server, and what we demand of it."""
+    authority = settings.authority
+    return Registration(
+        issuer=authority.issuer,
+        metadata_url=authority.effective_metadata_url,
+        client_id=authority.client_id,
+        authentication=authentication_of(authority),
+        redirect_uri=f"{settings.origin}/bff/callback",
+        post_logout_redirect_uri=f"{settings.origin}/bff/logged-out",
+        scopes=authority.scopes,
+        algorithms=authority.algorithms,
+        leeway_seconds=authority.leeway_seconds,
+        authorize_params=authority.authorize_params,
+        response_mode=authority.response_mode,
+        require=tuple(
+            Rule(claim=rule.claim, equals=rule.equals, contains=rule.contains, one_of=rule.one_of)
+            for rule in authority.require
+        ),
+        end_session_hint=authority.end_session,
+        sends_prompt_create=authority.profile != "entra-external-id",
+    )
+
+
+def authentication_of(authority: AuthoritySettings) -> ClientAuthentication:
+    """How we prove who we are at the token endpoint: a certificate's key where there is one, else the secret."""
+    if authority.private_key_file is not None:
+        return PrivateKey.load(authority.private_key_file, authority.certificate_file)
+    return ClientSecret(authority.secret or "", method=authority.client_authentication)
+
+
+def route_of(route: RouteSettings) -> Route:
+    """One ``[[route]]`` as the relay takes it."""
+    return Route(
+        path=route.path,
+        upstream=route.upstream,
+        methods=frozenset(route.methods),
+        token=route.token,
+        antiforgery=route.antiforgery,
+        request_headers=frozenset(name.lower() for name in route.request_headers),
+        timeout=route.timeout,
+        max_body=route.max_body,
+        ca_file=route.ca_file,
+    )
+
+
+class BFF(FastAPI):
+    """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
+
+    def __init__(self, relay: Relay, public_name: PublicName, vault: CookieVault) -> None:
+        super().__init__(
+            title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
+        )
+        self._relay, self._public_name, self._vault = relay, public_name, vault
+        self.add_exception_handler(BFFError, _refused)
+        self.add_exception_handler(HTTPException, _refused_by_framework)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request through the house; see the drawing at the top of this file."""
+        if scope["type"] == "lifespan":
+            return await super().__call__(scope, receive, send)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close", "code": 1008})
+        scope.setdefault("state", {})
+        token = trace_id.set(trace_id_of(scope["headers"]))
+        answer = _Answer(scope, send, self._vault)
+        try:
+            self._public_name.check(scope)
+            if self._relay.matches(scope):
+                await self._relay(scope, receive, answer.relayed)
+            else:
+                await super().__call__(scope, receive, answer.ours)
+        except Exception as error:  # the outermost floor: every failure becomes one problem
+            if answer.begun:
+                raise  # a response that has begun can only be closed
+            await problem_response(error, trace_id.get())(scope, receive, answer.ours)
+        finally:
+            trace_id.reset(token)
+
+
+class _Answer:
+    """The way out: knows whether an answer has begun, and adds the session's cookies in that very instant (rule F2)."""
+
+    def __init__(self, scope: Scope, send: Send, vault: CookieVault) -> None:
+        self._scope, self._send, self._vault = scope, send, vault
+        self.begun = False
+
+    async def relayed(self, message: Message) -> None:
+        """Pass on what the relay sends; it has decided about cookies itself."""
+        self.begun = True
+        await self._send(message)
+
+    async def ours(self, message: Message) -> None:
+        """Pass on an answer of ours, with whatever cookies its session is due."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            presented: Presented | None = self._scope["state"].get(PRESENTED)
+            if presented is not None:
+                due = self._vault.cookies_due(presented, slides=_slides(self._scope))
+                message["headers"] = [*message["headers"], *(cookie.header() for cookie in due)]
+        await self._send(message)
+
+
+def _slides(scope: Scope) -> bool:
+    """A poll says ``X-BFF-Slide: 0``: it must not keep a session alive that nobody uses (rule F19)."""
+    return (b"x-bff-slide", b"0") not in scope["headers"]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Refuse to start with a route that declares no policy; at the end, finish what is in flight, then close."""
+    open_doors = sorted(
+        route.path for route in app.routes if isinstance(route, APIRoute) and not has_policy(route.dependant)
+    )
+    if open_doors:
+        raise ConfigurationError(
+            [f"{path}: no policy. Cure: depend on CurrentSession, or on public" for path in open_doors]
+        )
+    app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
+    yield
+    for close in app.state.closing:
+        await close()
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """A problem for a script, a page for a person on the way in or out."""
+    by_link = request.method == "GET" and request.url.path == "/bff/logout"
+    if request.url.path in NAVIGATIONS or by_link:
+        return failed_navigation(error, trace_id.get())
+    return problem_response(error, trace_id.get())
+
+
+async def _refused_by_framework(request: Request, error: Exception) -> Response:
+    """What the router itself refuses, in our words."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    allowed: Any = getattr(error, "headers", None) or {}
+    methods = frozenset(name.strip() for name in allowed.get("Allow", "").split(",") if name.strip())
+    return await _refused(request, MethodNotAllowed(methods) if status == 405 else UnknownRoute())  # noqa: PLR2004 — RFC 9110 15.5.6

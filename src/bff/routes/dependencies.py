@@ -1,0 +1,105 @@
+"""What a handler is handed: the services that ``app.py`` wired, and who is signed in.
+
+``CurrentSession`` and ``Presentation`` are public: a team's own routes use them and pass the same gate as ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+
+from bff.clock import Clock
+from bff.errors import MalformedRequest
+from bff.gate.antiforgery import Antiforgery
+from bff.oidc.relying_party import RelyingParty
+from bff.session.access_tokens import AccessTokens
+from bff.session.cookies import Jar
+from bff.session.model import Session
+from bff.session.vault import Presented, SessionVault
+
+MAX_QUERY_BYTES = 8192
+PRESENTED = "bff.presented"
+POLICY = "bff_policy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a management endpoint may use; wired once, by ``create_app``."""
+
+    relying_party: RelyingParty
+    vault: SessionVault
+    tokens: AccessTokens
+    antiforgery: Antiforgery
+    clock: Clock
+    public_claims: tuple[str, ...]
+
+
+def services(request: Request) -> Services:
+    """The services of this application."""
+    found: Services = request.app.state.services
+    return found
+
+
+def query_pairs(request: Request) -> list[tuple[str, str]]:
+    """The decoded query, in order and with its repetitions; MalformedRequest when it is larger than any of ours."""
+    query: bytes = request.scope["query_string"]
+    if len(query) > MAX_QUERY_BYTES:
+        raise MalformedRequest("query too long")
+    try:
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict")
+    except ValueError as error:
+        raise MalformedRequest("query is not form-urlencoded") from error
+
+
+def jar_of(request: Request) -> Jar:
+    """The cookies of this request, read byte by byte."""
+    return Jar.read(request.scope["headers"])
+
+
+async def presented_of(request: Request) -> Presented:
+    """What this request showed of a session; remembered, so that the answer carries the cookies due (rule F2)."""
+    presented = await services(request).vault.find_session(jar_of(request))
+    request.scope["state"][PRESENTED] = presented
+    return presented
+
+
+def guarded(kind: str) -> Callable[[Request], None]:
+    """A dependency that lets only requests of this anti-forgery kind pass (the table of rule F27)."""
+
+    def check(request: Request) -> None:
+        services(request).antiforgery.check(kind, request.method, request.scope["headers"])
+
+    setattr(check, POLICY, kind)
+    return check
+
+
+def public() -> None:
+    """Declare that a route needs no session and reads none."""
+
+
+setattr(public, POLICY, "public")
+
+
+async def require_session(
+    _: Annotated[None, Depends(guarded("header"))], presented: Annotated[Presented, Depends(presented_of)]
+) -> Session:
+    """The signed-in session, or the refusal that says why there is none."""
+    return presented.require()
+
+
+setattr(require_session, POLICY, "session")
+
+ServicesOf = Annotated[Services, Depends(services)]
+Query = Annotated[list[tuple[str, str]], Depends(query_pairs)]
+Cookies = Annotated[Jar, Depends(jar_of)]
+Presentation = Annotated[Presented, Depends(presented_of)]
+CurrentSession = Annotated[Session, Depends(require_session)]
+
+
+def has_policy(dependant: Any) -> bool:  # noqa: ANN401 — FastAPI's Dependant is not a public type
+    """Say whether a route declares, somewhere in its dependencies, who may call it."""
+    return any(hasattr(child.call, POLICY) or has_policy(child) for child in dependant.dependencies)

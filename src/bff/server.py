@@ -1,0 +1,227 @@
+"""The door in front of the app: uvicorn's httptools protocol, stricter (rule F36).
+
+uvicorn hands an app request trailers as if they were headers, two Host fields or none, targets whose authority
+vanishes, and heads of any size. Here a request is origin-form with exactly one Host, one framing, and a head of
+at most 32 KB and 100 fields, counted while it arrives; whatever else comes is answered 4xx and the connection closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any, cast
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from bff.errors import ConfigurationError
+
+MAX_HEAD_BYTES = 32 * 1024
+MAX_HEAD_FIELDS = 100
+HEAD_SECONDS = 10.0
+KEEP_ALIVE_SECONDS = 75
+_SLICE = 4096
+
+_WORDS = {
+    400: b"The request is malformed.",
+    408: b"The request did not arrive in time.",
+    431: b"The request's header section is too large.",
+    505: b"Only HTTP/1.1 and HTTP/1.0 are spoken here.",
+}
+
+
+class _Refusal(Exception):  # noqa: N818 — raised to leave the parser's callback, seen by nobody outside this module
+    """A request that must not reach the app; ``status`` is what its sender is told."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class StrictHTTPProtocol(HttpToolsProtocol):
+    """HTTP/1.1 and 1.0 as RFC 9112 means them, with nothing that two parsers could read in two ways."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 — uvicorn's own constructor, passed on
+        super().__init__(*args, **kwargs)
+        self.in_head = True  # from the end of one message to the end of the next one's head
+        self.head_begun = False
+        self.head_bytes = 0
+        self.silent_bytes = 0  # fed to the parser since it last made something of them
+        self.upgrading = False
+        self.head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
+        """Start the clock for the first request's head."""
+        super().connection_made(transport)
+        self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_head_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; inside a head in small slices, because it reports a field only when all of it has come."""
+        self._unset_keepalive_if_required()
+        position = 0
+        while position < len(data) and not self.upgrading and not self.transport.is_closing():
+            end = position + _SLICE if self.in_head else len(data)
+            self._feed(data[position:end] if position or end < len(data) else data)
+            position = end
+        if (self.head_begun or (self.in_head and self.silent_bytes)) and self.head_timer is None:
+            self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
+
+    def _feed(self, data: bytes) -> None:
+        self.silent_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive, self.upgrading = False, True  # what follows is not HTTP as we speak it
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            self._refuse(cause.status if isinstance(cause, _Refusal) else 400)
+        else:
+            if self.silent_bytes > MAX_HEAD_BYTES + _SLICE:
+                self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """A new request: nothing of it has been counted."""
+        super().on_message_begin()
+        self.in_head = self.head_begun = True
+        self.head_bytes = self.silent_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Count the request target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a field. What comes after the head is a trailer: dropped, for the app takes it for a header."""
+        if not self.in_head:
+            return
+        self._count(len(name) + len(value) + 4)
+        if len(self.headers) == MAX_HEAD_FIELDS:
+            raise _Refusal(431)
+        super().on_header(name, value)
+
+    def _count(self, size: int) -> None:
+        self.head_bytes += size
+        if self.head_bytes > MAX_HEAD_BYTES:
+            raise _Refusal(431)
+
+    def on_headers_complete(self) -> None:
+        """Judge the head before the app's task is made."""
+        self._judge_head()
+        self.in_head = self.head_begun = False
+        self.silent_bytes = 0
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def _judge_head(self) -> None:
+        version = self.parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise _Refusal(505)
+        hosts, codings = 0, []
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"transfer-encoding":
+                codings.append(value.lower())
+        if hosts != 1 or not self.url.startswith(b"/") or b"#" in self.url:
+            raise _Refusal(400)
+        if codings and (codings != [b"chunked"] or version == "1.0"):
+            raise _Refusal(400)
+
+    def on_body(self, body: bytes) -> None:
+        """Hand on body bytes; only bytes that become none are counted: chunk extensions and trailers."""
+        self.silent_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The next byte belongs to a next head."""
+        super().on_message_complete()
+        self.in_head = True
+        self.silent_bytes = 0
+
+    def _refuse(self, status: int) -> None:
+        """Answer and close. While another response is under way there is nothing to answer: only to close."""
+        self._stop_head_timer()
+        if self.transport.is_closing():
+            return
+        if self._may_answer() and self._was_asked():
+            self.transport.write(_refusal_bytes(status))
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # uvicorn declares it as if the first request had come
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """Say whether the next response on this connection is the refused request's own."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            return True
+        return not self.in_head and not self.pipeline and not cycle.response_started
+
+    def _was_asked(self) -> bool:
+        """Say whether a single byte of the refused request has come."""
+        return not self.in_head or self.head_begun or self.silent_bytes > 0
+
+    def _stop_head_timer(self) -> None:
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def _should_upgrade(self) -> bool:
+        """Never: an upgrade request is served as the plain request that it also is (RFC 9110 7.8)."""
+        return False
+
+
+def _refusal_bytes(status: int) -> bytes:
+    words = _WORDS[status]
+    return STATUS_LINE[status] + (
+        b"content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\nconnection: close\r\n"
+        b"content-length: %d\r\n\r\n%b" % (len(words), words)
+    )
+
+
+def uvicorn_config(
+    app: Callable[..., Any] | str,
+    *,
+    host: str,
+    port: int,
+    drain_seconds: int = 20,
+    workers: int = 1,
+    factory: bool = False,
+    http: type[asyncio.Protocol] = StrictHTTPProtocol,
+) -> uvicorn.Config:
+    """The one way to serve this app: our protocol, uvloop, no server header, no access log, forwarding headers ignored.
+
+    ``drain_seconds`` is how long requests under way may take at shutdown. Raises ConfigurationError for any other
+    HTTP implementation, since every check of the relay builds on this one's.
+    """
+    if not issubclass(http, StrictHTTPProtocol):
+        raise ConfigurationError(
+            [f"HTTP implementation {http.__name__} is not served. Cure: start with `bff serve`, which brings its own"]
+        )
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=http,
+        ws="none",
+        loop="asyncio" if os.name == "nt" else "uvloop",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        forwarded_allow_ips=[],
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=drain_seconds,
+        workers=workers,
+        factory=factory,
+    )

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from bff.errors import InvalidAuthorizationResponse
 
 Claims = Mapping[str, Any]
+
+_MAX_PARAMETERS: Final = 32
+_MAX_CHARACTERS: Final = {"state": 256, "code": 8192, "error": 256, "iss": 2048}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,8 @@ class AuthorizationRequest:
 class LoginTransaction:
     """What must be remembered, sealed in the browser, between the authorization request and its response.
 
-    ``issuer`` and ``redirect_uri`` are those of the request (RFC 9700 4.4.2, RFC 6749 4.1.3); ``began_at`` is an instant in seconds.
+    ``issuer`` and ``redirect_uri`` are those of the request (RFC 9700 4.4.2, RFC 6749 4.1.3); ``began_at`` is an
+    instant in seconds.
     """
 
     state: str = field(repr=False)
@@ -56,17 +62,39 @@ class LoginTransaction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationResponse:
-    """An authorization response as it arrived: nothing about it is proven but that no parameter came twice (RFC 6749 3.1)."""
+    """An authorization response as it arrived (RFC 6749 4.1.2, RFC 9207): nothing about it is proven but its form."""
 
     state: str = field(repr=False)
     code: str | None = field(default=None, repr=False)
     error: str | None = None
     iss: str | None = None
 
+    @classmethod
+    def parse(cls, parameters: Sequence[tuple[str, str]]) -> AuthorizationResponse:
+        """The response in the decoded parameters of a query or a form; raises InvalidAuthorizationResponse.
+
+        No parameter, known or not, may come twice, and an empty one counts as absent (RFC 6749 3.1). There must be a
+        ``state``, and a ``code`` or an ``error``. Its ``error_description`` is read by nobody.
+        """
+        given = dict(parameters)
+        if len(parameters) > _MAX_PARAMETERS or len(given) != len(parameters):
+            raise InvalidAuthorizationResponse("too many parameters, or one of them twice")
+        for name, limit in _MAX_CHARACTERS.items():
+            value = given.get(name, "")
+            if len(value) > limit or not _is_visible_ascii(value):
+                raise InvalidAuthorizationResponse(f"{name} is too long, or holds other than visible ASCII characters")
+        state, code, error = given.get("state"), given.get("code") or None, given.get("error") or None
+        if not state or (code is None and error is None):
+            raise InvalidAuthorizationResponse("there is no state, or neither a code nor an error")
+        return cls(state=state, code=code, error=error, iss=given.get("iss") or None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSet:
-    """Tokens of one answer of the token endpoint. ``expires_at`` is an instant in seconds; ``expires_in`` exists only on the wire."""
+    """Tokens of one answer of the token endpoint.
+
+    ``expires_at`` is an instant in seconds; ``expires_in`` exists only on the wire.
+    """
 
     access_token: str = field(repr=False)
     expires_at: float
@@ -88,7 +116,11 @@ class SignIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refreshed:
-    """The answer to a refresh. ``claims`` are those of a new, verified ID token (OIDC Core 12.2), or None where none was sent."""
+    """The answer to a refresh. ``claims`` are those of a new, verified ID token (OIDC Core 12.2), if one came."""
 
     tokens: TokenSet
     claims: Claims | None = field(default=None, repr=False)
+
+
+def _is_visible_ascii(value: str) -> bool:
+    return all("\x20" <= character <= "\x7e" for character in value)

@@ -1,0 +1,276 @@
+"""Verification of an ID token: the steps of OIDC Core 3.1.3.7 under their own numbers, and of 12.2 for a refreshed one.
+
+    0   it is one signed token of bearable size, whose header asks for nothing we do not do
+    1   it is not encrypted: we register no encryption
+    7   its algorithm is one of our settings      8   none of them is a MAC
+    6   its signature is that of a key the issuer publishes
+    2   iss is the issuer                         3   aud is us, and nobody we do not trust
+    4   with several audiences there is an azp    5   azp is us
+    9   exp has not passed                        10  iat is neither in the future nor long past
+    11  nonce is the one we sent                  12  acr is one of those we asked for
+    13  auth_time is recent enough, where we asked for that
+    and beyond the list: sub names somebody, at_hash binds the access token, 12.2 binds a refreshed token to the first,
+    and Authlib has read the same claims and agrees.
+
+7, 8 and 6 come before the rest, so that nothing of an unsigned token is ever weighed.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from authlib.oidc.core import CodeIDToken
+from joserfc.errors import JoseError
+from joserfc.util import urlsafe_b64decode
+
+from bff.errors import InvalidIDToken
+from bff.oidc.key_set import VerificationKey
+from bff.oidc.messages import Claims
+from bff.oidc.strict_json import parse_object
+
+MAX_CHARACTERS = 16 * 1024
+MAX_KID_CHARACTERS = 256
+MAX_SUBJECT_CHARACTERS = 255
+MAX_AGE_SECONDS = 600.0
+"""How long before now an ID token may have been issued: the life of a code. (Entra dates its tokens 5 minutes back.)"""
+KEY_NOT_PUBLISHED = "6, key"
+"""The step that fails when no published key fits, which says nothing against the token's claims."""
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)+")
+_REFUSED_HEADERS = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
+
+
+class KeySource(Protocol):
+    """Where the issuer's keys come from; ``KeySet`` is one."""
+
+    async def matching(self, *, kid: str | None, alg: str, refetch: bool = False) -> Sequence[VerificationKey]:
+        """The published keys that may have signed; ``refetch`` looks at the issuer once more, if that is due."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the ID token must agree with. ``now`` and ``began_at`` are instants in seconds.
+
+    ``nonce`` is required of a sign-in's token; ``previous`` are the first token's claims, where this one came with a
+    refresh. One of the two is given. ``skew`` is the server's clock minus ours, to name a broken clock.
+    """
+
+    issuer: str
+    client_id: str
+    algorithms: Sequence[str]
+    now: float
+    leeway: float = 30.0
+    access_token: str | None = field(default=None, repr=False)
+    nonce: str | None = field(default=None, repr=False)
+    previous: Claims | None = field(default=None, repr=False)
+    began_at: float | None = None
+    max_age: int | None = None
+    acr_values: Sequence[str] = ()
+    trusted_audiences: Sequence[str] = ()
+    skew: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.nonce is None) == (self.previous is None):
+            raise ValueError("an ID token is judged by its nonce or by the token it follows, and by one of them always")
+
+
+async def verify_id_token(id_token: str, *, keys: KeySource, expected: Expectation) -> Claims:
+    """The claims of a token that passed every step; raises InvalidIDToken with the number of the first that failed.
+
+    Raises AuthorizationServerUnavailable where the issuer's keys cannot be had.
+    """
+    header, payload = await _signed_content(id_token, keys, expected.algorithms)
+    claims = _read_object(payload)
+    _step_2_issuer(claims, expected)
+    _step_3_audience(claims, expected)
+    _step_4_and_5_authorized_party(claims, expected)
+    _step_9_expiry(claims, expected)
+    _step_10_issued_at(claims, expected)
+    if expected.previous is None:
+        _step_11_nonce(claims, expected)
+    else:
+        _follows(claims, expected.previous, expected.leeway)
+    _step_12_context(claims, expected)
+    _step_13_authentication_time(claims, expected)
+    _names_a_subject(claims)
+    _binds_the_access_token(claims, header["alg"], expected.access_token)
+    _authlib_agrees(claims, header, expected)
+    return claims
+
+
+async def _signed_content(id_token: str, keys: KeySource, algorithms: Sequence[str]) -> tuple[Mapping[str, Any], bytes]:
+    signing_input, header, payload, signature = _step_0_and_1_form(id_token)
+    alg, kid = header.get("alg"), header.get("kid")
+    # 7 and 8. From our settings, never from the header or the metadata (RFC 8725 3.1); no setting can name a MAC.
+    if not isinstance(alg, str) or alg not in algorithms:
+        raise InvalidIDToken("7", "its algorithm is none of authority.algorithms")
+    # 6. Once with the keys we know, and once more after a refetch: for a key that is new, or new under an old name.
+    candidates: Sequence[VerificationKey] = ()
+    for refetch in (False, True):
+        candidates = await keys.matching(kid=kid, alg=alg, refetch=refetch)
+        if any(key.verifies(alg=alg, signing_input=signing_input, signature=signature) for key in candidates):
+            return header, payload
+    if not candidates:
+        raise InvalidIDToken(KEY_NOT_PUBLISHED, "the issuer publishes no key for it")
+    raise InvalidIDToken("6", "no published key made its signature")
+
+
+def _step_0_and_1_form(id_token: str) -> tuple[bytes, Mapping[str, Any], bytes, bytes]:
+    if len(id_token) > MAX_CHARACTERS or not _COMPACT.fullmatch(id_token):
+        raise InvalidIDToken("0", f"it is no compact token of at most {MAX_CHARACTERS} characters")
+    parts = id_token.encode("ascii").split(b".")
+    if len(parts) == 5:  # noqa: PLR2004 — a JWE has five parts (RFC 7516 3.1)
+        raise InvalidIDToken("1", "it is encrypted")
+    if len(parts) != 3:  # noqa: PLR2004 — a JWS has three parts (RFC 7515 3.1)
+        raise InvalidIDToken("0", "it has not three parts")
+    try:
+        header_bytes, payload, signature = (urlsafe_b64decode(part) for part in parts)
+    except ValueError:
+        raise InvalidIDToken("0", "a part of it is not base64url") from None
+    header = _read_object(header_bytes)
+    _check_header(header)
+    return parts[0] + b"." + parts[1], header, payload, signature
+
+
+def _read_object(content: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(content)
+    except ValueError as malformed:
+        raise InvalidIDToken("0", str(malformed)) from None
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    if refused := sorted(_REFUSED_HEADERS.intersection(header)):
+        raise InvalidIDToken("0", f"its header holds {', '.join(refused)}")
+    typ, kid = header.get("typ", "JWT"), header.get("kid", "")
+    # Another type is another kind of token: a logout token, an access token (RFC 8725 3.11).
+    if not isinstance(typ, str) or typ.upper() != "JWT":
+        raise InvalidIDToken("0", "its typ is not JWT")
+    if not isinstance(kid, str) or len(kid) > MAX_KID_CHARACTERS:
+        raise InvalidIDToken("0", "its kid is no short text")
+
+
+def _step_2_issuer(claims: Claims, expected: Expectation) -> None:
+    if claims.get("iss") != expected.issuer:
+        raise InvalidIDToken("2", "iss is not the issuer")
+
+
+def _step_3_audience(claims: Claims, expected: Expectation) -> None:
+    audiences = _audiences(claims)
+    if expected.client_id not in audiences:
+        raise InvalidIDToken("3", "aud does not name us")
+    if not audiences <= {expected.client_id, *expected.trusted_audiences}:
+        raise InvalidIDToken("3", "aud also names somebody we do not trust")
+
+
+def _step_4_and_5_authorized_party(claims: Claims, expected: Expectation) -> None:
+    if len(_audiences(claims)) > 1 and "azp" not in claims:
+        raise InvalidIDToken("4", "it has several audiences and no azp")
+    if claims.get("azp", expected.client_id) != expected.client_id:
+        raise InvalidIDToken("5", "azp is not us")
+
+
+def _step_9_expiry(claims: Claims, expected: Expectation) -> None:
+    if _instant(claims, "exp", "9") + expected.leeway <= expected.now:
+        raise InvalidIDToken("9", "it has expired", skew=expected.skew)
+
+
+def _step_10_issued_at(claims: Claims, expected: Expectation) -> None:
+    issued_at = _instant(claims, "iat", "10")
+    if issued_at > expected.now + expected.leeway:
+        raise InvalidIDToken("10", "it was issued in the future", skew=expected.skew)
+    if issued_at + MAX_AGE_SECONDS + expected.leeway < expected.now:
+        raise InvalidIDToken("10", "it was issued too long ago", skew=expected.skew)
+
+
+def _step_11_nonce(claims: Claims, expected: Expectation) -> None:
+    nonce, sent = claims.get("nonce"), expected.nonce or ""
+    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), sent.encode()):
+        raise InvalidIDToken("11", "nonce is not the one we sent")
+
+
+def _step_12_context(claims: Claims, expected: Expectation) -> None:
+    if expected.acr_values and claims.get("acr") not in expected.acr_values:
+        raise InvalidIDToken("12", "acr is none of those we asked for")
+
+
+def _step_13_authentication_time(claims: Claims, expected: Expectation) -> None:
+    if expected.max_age is None:
+        return
+    authenticated_at = _instant(claims, "auth_time", "13")
+    if authenticated_at > expected.now + expected.leeway:
+        raise InvalidIDToken("13", "auth_time is in the future", skew=expected.skew)
+    # Who signed in after our request began could not have done so later, however long the consent page took.
+    during = expected.began_at is not None and authenticated_at + expected.leeway >= expected.began_at
+    if not during and authenticated_at + expected.max_age + expected.leeway < expected.now:
+        raise InvalidIDToken("13", "auth_time is longer ago than we asked for", skew=expected.skew)
+
+
+def _follows(claims: Claims, previous: Claims, leeway: float) -> None:
+    """A refreshed token speaks of the same person, party and sign-in as the first, and is no older (OIDC Core 12.2)."""
+    for name in ("iss", "sub", "azp"):
+        if claims.get(name) != previous.get(name):
+            raise InvalidIDToken("12.2", f"{name} differs from the first ID token's")
+    for name in ("auth_time", "nonce"):
+        if name in claims and claims[name] != previous.get(name, claims[name] if name == "auth_time" else None):
+            raise InvalidIDToken("12.2", f"{name} differs from the first ID token's")
+    if _instant(claims, "iat", "12.2") + leeway < _instant(previous, "iat", "12.2"):
+        raise InvalidIDToken("12.2", "iat is before the first ID token's")
+
+
+def _names_a_subject(claims: Claims) -> None:
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT_CHARACTERS:
+        raise InvalidIDToken("sub", f"sub is no text of 1 to {MAX_SUBJECT_CHARACTERS} characters (OIDC Core 2)")
+
+
+def _binds_the_access_token(claims: Claims, alg: str, access_token: str | None) -> None:
+    """``at_hash``, where present, is the left half of the access token's hash (OIDC Core 3.1.3.6 and 3.1.3.8)."""
+    if "at_hash" not in claims or access_token is None:
+        return
+    # EdDSA on Ed25519 hashes with SHA-512; the other names end in their hash's length.
+    digest = hashlib.new("sha512" if alg == "EdDSA" else f"sha{alg[2:]}", access_token.encode()).digest()
+    half = base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=")
+    stated = claims["at_hash"]
+    if not isinstance(stated, str) or not hmac.compare_digest(stated.encode(), half):
+        raise InvalidIDToken("at_hash", "at_hash is not that of the access token")
+
+
+def _authlib_agrees(claims: Claims, header: Mapping[str, Any], expected: Expectation) -> None:
+    """Authlib reads the claims as well: nbf, jti and amr are its alone, and a rule it gains later is one more here.
+
+    It is told issuer and audience, because by itself it accepts a foreign ``aud`` beside our ``azp``.
+    """
+    second = CodeIDToken(
+        dict(claims),
+        dict(header),
+        {"iss": {"essential": True, "value": expected.issuer}, "aud": {"essential": True, "value": expected.client_id}},
+        {"nonce": expected.nonce, "client_id": expected.client_id, "access_token": expected.access_token},
+    )
+    try:
+        second.validate(now=int(expected.now), leeway=int(expected.leeway))
+    except JoseError as refusal:
+        raise InvalidIDToken("authlib", str(refusal), skew=expected.skew) from None
+
+
+def _audiences(claims: Claims) -> frozenset[str]:
+    stated = claims.get("aud")
+    audiences = [stated] if isinstance(stated, str) else stated
+    if not isinstance(audiences, list) or not all(isinstance(audience, str) for audience in audiences):
+        raise InvalidIDToken("3", "aud is neither a text nor a list of texts")
+    return frozenset(audiences)
+
+
+def _instant(claims: Claims, name: str, step: str) -> float:
+    value = claims.get(name)
+    # A boolean is a number to Python and to nobody else; 2^53 keeps every sum below exact.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**53:
+        raise InvalidIDToken(step, f"{name} is no instant in seconds")
+    return float(value)

@@ -52,6 +52,7 @@ TABLE: dict[type[errors.BFFError], Row] = {
     errors.MethodNotAllowed: Row(405, "method-not-allowed"),
     errors.UpgradeRefused: Row(400, "upgrade-refused"),
     errors.RequestTooLarge: Row(413, "request-too-large"),
+    errors.RequestStalled: Row(408, "request-stalled"),
     errors.SpeculativeRequest: Row(503, "speculative-request"),
     errors.UpstreamUnauthorized: Row(401, "upstream-unauthorized"),
     errors.InvalidLogoutToken: Row(400, "invalid-logout-token"),

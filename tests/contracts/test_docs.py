@@ -1,0 +1,59 @@
+"""The documents and the code say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from bff import settings
+
+ROOT = Path(__file__).parents[2]
+TABLES: dict[str, type[BaseModel]] = {
+    "[server]": settings.ServerSettings,
+    "[authority]": settings.AuthoritySettings,
+    "[session]": settings.SessionSettings,
+    "[page]": settings.PageSettings,
+    "[[route]]": settings.RouteSettings,
+}
+
+
+def documented(heading: str) -> set[str]:
+    """The keys in the table below a heading of docs/settings.md."""
+    text = (ROOT / "docs/settings.md").read_text(encoding="utf-8")
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n#", 1)[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_every_setting_is_documented(heading: str) -> None:
+    """docs/settings.md lists exactly the keys that the code reads."""
+    assert documented(heading) == set(TABLES[heading].model_fields)
+
+
+def test_every_target_is_in_the_help() -> None:
+    """make help names each phony target."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index] — because it is there
+    described = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
+    assert phony == described
+
+
+def test_the_map_of_the_readme_names_files_that_exist() -> None:
+    """Each path that the README shows below src/ is a file or a folder."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`(src/[\w./-]+)`", text))
+    assert paths
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    """A relative link in a Markdown file points at a file that exists."""
+    broken = []
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []

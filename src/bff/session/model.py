@@ -1,4 +1,4 @@
-"""A session: an immutable snapshot with a generation. Whatever changes it makes a new snapshot with the next generation."""
+"""A session: an immutable snapshot with a generation. Whatever changes it makes a snapshot of the next generation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from bff.oidc.messages import Claims, Refreshed, SignIn, TokenSet
 class Session:
     """Who is signed in, with which tokens, until when. Instants are in seconds since the epoch.
 
-    ``sid`` is ours (128 random bits); ``authority_sid`` is the authorization server's ``sid`` claim. ``absolute_end`` never moves.
+    ``sid`` is ours (128 random bits); ``authority_sid`` is the authorization server's ``sid`` claim.
+    ``absolute_end`` never moves.
     ``active_at`` is the last activity that this snapshot knows; the idle stamp may know a later one (rule F19).
     ``claims`` are the whole ID token's; what leaves towards the page is chosen elsewhere.
     """
@@ -33,7 +34,7 @@ class Session:
     def begin(cls, sign_in: SignIn, *, now: float, absolute_seconds: float) -> Session:
         """A new session from a verified sign-in; never an upgraded one (ATK-2).
 
-        It ends no later than ``absolute_seconds`` from now and than the ``session_expiry`` claim, where the server sends one.
+        It ends no later than ``absolute_seconds`` from now, and than the ``session_expiry`` claim where one is sent.
         """
         ceiling = sign_in.claims.get("session_expiry")
         absolute_end = now + absolute_seconds
@@ -57,4 +58,6 @@ class Session:
     def renewed(self, refreshed: Refreshed, *, active_at: float) -> Session:
         """The next generation, with new tokens. It copies the last activity and does not advance it (rule F19)."""
         claims = self.claims if refreshed.claims is None else {**self.claims, **refreshed.claims}
-        return replace(self, generation=self.generation + 1, tokens=refreshed.tokens, claims=claims, active_at=active_at)
+        return replace(
+            self, generation=self.generation + 1, tokens=refreshed.tokens, claims=claims, active_at=active_at
+        )

@@ -1,0 +1,64 @@
+"""Names for sessions that tell nothing of the session: for the ledger, for the page, for our own small cookies."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+
+from bff.session.model import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a session is looked up by: its own sid, the authorization server's, and its subject (16 bytes each)."""
+
+    sid: bytes
+    authority_sid: bytes | None
+    subject: bytes
+
+    @classmethod
+    def of(cls, session: Session) -> Marks:
+        """The marks of one session; every generation has the same."""
+        return cls(
+            sid=mark_of_sid(session.sid),
+            authority_sid=None
+            if session.authority_sid is None
+            else mark_of_authority_sid(session.issuer, session.authority_sid),
+            subject=mark_of_subject(session.issuer, session.subject),
+        )
+
+
+def mark_of_sid(sid: str) -> bytes:
+    """The mark of our own session id."""
+    return _digest("sid", sid)
+
+
+def mark_of_authority_sid(issuer: str, authority_sid: str) -> bytes:
+    """The mark of one session at one authorization server (OIDC Back-Channel Logout 2.1)."""
+    return _digest("authority sid", issuer, authority_sid)
+
+
+def mark_of_subject(issuer: str, subject: str) -> bytes:
+    """The mark of one person at one authorization server."""
+    return _digest("subject", issuer, subject)
+
+
+def mark_of_login(state: str) -> bytes:
+    """The mark of one login transaction."""
+    return _digest("login", state)
+
+
+def tag(sid: str, purpose: str) -> str:
+    """A public name for a session: an HMAC that the sid itself, 128 random bits, is the key of.
+
+    It needs no key ring, so it is the same on every replica and outlives every rotation of keys.
+    """
+    mac = hmac.new(sid.encode(), purpose.encode(), sha256).digest()
+    return base64.urlsafe_b64encode(mac[:16]).rstrip(b"=").decode()
+
+
+def _digest(*parts: str) -> bytes:
+    encoded = [part.encode() for part in parts]
+    return sha256(b"".join(len(part).to_bytes(4) + part for part in encoded)).digest()[:16]

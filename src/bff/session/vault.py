@@ -1,0 +1,123 @@
+"""The vault: where a session lies between two requests, and a login transaction between its two halves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bff.errors import NoSession, SessionError
+from bff.oidc.messages import LoginTransaction
+from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.endings import Reason
+from bff.session.marks import Marks
+from bff.session.model import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """Seconds without activity, and seconds in all, after which a session is over."""
+
+    idle: float = 30 * 60
+    absolute: float = 12 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CookieBudget:
+    """What all cookies of ours may take: of one session, and together in one request's head (rule F21)."""
+
+    chunks: int = 2
+    total: int = 7 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """What a finished sign-in answers: where the browser goes, and its cookies. Every delivery gets the same bytes."""
+
+    location: str
+    cookies: tuple[SetCookie, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Presented:
+    """What a request presented, judged once, before anything else happens to it.
+
+    ``session`` is the newest generation that is known, which may be newer than the one presented. ``last_activity`` is
+    the later of what the seal and the idle stamp say (rule F19); ``sealed_at`` is when ``session`` was sealed.
+    """
+
+    jar: Jar
+    session: Session | None = None
+    marks: Marks | None = None
+    presented: Session | None = field(default=None, repr=False)
+    last_activity: float = 0.0
+    sealed_at: float = 0.0
+    refusal: SessionError | None = None
+
+    @property
+    def presented_generation(self) -> int:
+        """The generation in the browser's cookie, 0 where none opened."""
+        return 0 if self.presented is None else self.presented.generation
+
+    def require(self) -> Session:
+        """The session; raises ``NoSession``, ``SessionEnded`` or ``SessionSuperseded``."""
+        if self.refusal is not None:
+            raise self.refusal
+        if self.session is None:
+            raise NoSession
+        return self.session
+
+
+class SessionVault(Protocol):
+    """What every vault promises to routes and relay. All cookies leave as values; whoever answers attaches them."""
+
+    policy: CookiePolicy
+    lifetimes: Lifetimes
+
+    async def keep_login(self, transaction: LoginTransaction, jar: Jar, *, form_post: bool = False) -> list[SetCookie]:
+        """Seal a login transaction into a cookie of its own; beyond eight, or the budget, the oldest is dropped."""
+        ...
+
+    async def take_login(self, jar: Jar, state: str) -> tuple[LoginTransaction, list[SetCookie]]:
+        """The transaction of this ``state`` and the cookie's deletion; raises ``UnknownLogin``."""
+        ...
+
+    async def once(self, transaction: LoginTransaction, make: Callable[[], Awaitable[Landing]]) -> Landing:
+        """Finish a login once; every other delivery within ten minutes gets the same landing (rule F18)."""
+        ...
+
+    def login_attempts(self, jar: Jar, transaction: LoginTransaction) -> tuple[int, SetCookie]:
+        """How many sign-ins in a row led nowhere within 30 seconds, with this one, and the cookie that counts them."""
+        ...
+
+    async def keep_session(self, session: Session, jar: Jar) -> list[SetCookie]:
+        """Seal a new session; raises ``SessionTooLarge``, or ``SessionEnded`` where it was ended before it was kept."""
+        ...
+
+    async def find_session(self, jar: Jar) -> Presented:
+        """What this jar presents; refusals lie in it, only an outage raises (``SessionStoreUnavailable``)."""
+        ...
+
+    def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
+        """The session cookies of a response, decided in the instant it starts and nowhere else (rule F2)."""
+        ...
+
+    async def keep_generation(self, before: Session, after: Session) -> Session:
+        """Make ``after`` the successor of ``before``; answers the one that stands, which may be another's (rule F4)."""
+        ...
+
+    async def newest(self, session: Session) -> Session:
+        """The newest generation of a session that can be reached from this one."""
+        ...
+
+    def ended(self, session: Session) -> Reason | None:
+        """Why this session is over, as far as this process knows, or None."""
+        ...
+
+    async def end_session(self, session: Session, reason: Reason) -> None:
+        """Over from now on, in every generation, also for requests under way."""
+        ...
+
+    def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
+        """Take every session cookie back; a session named here is remembered in this browser as ended (rule F2)."""
+        ...

@@ -1,0 +1,59 @@
+"""One canonical path for matching, authorising and forwarding, or a refusal (ATK-31, RFC 3986 2.3, 3.3).
+
+A path that two parsers could read differently is never repaired: repairing is how a proxy and an API come to
+disagree about which resource was asked for. What passes is forwarded byte for byte.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from bff.errors import MalformedRequest
+
+_PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9\-._~!$&'()*+,=:@]+)*/?")
+_WITH_TRIPLETS: Final = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)*/?")
+_TRIPLET: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+_QUERY: Final = re.compile(rb"[!\"$-~]*")
+
+# As triplets these are a second spelling of a plain character, a hidden separator, or a control character.
+_NEVER_ENCODED: Final = frozenset(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~" + b"/\\%?#;" + bytes(range(0x20)) + b"\x7f"
+)
+
+
+def canonical(raw_path: bytes) -> bytes:
+    """Return ``raw_path`` itself, proven to have one reading; raise MalformedRequest otherwise.
+
+    ``/`` and non-empty segments joined by single slashes; one slash may end it, and makes it another path. Bytes are
+    unreserved, ``!$&'()*+,=:@``, or ``%HH`` of anything else but a control character, a separator or ``%`` itself; the
+    decoded path is UTF-8 and no segment is ``.`` or ``..``.
+    """
+    if not raw_path.startswith(b"/"):
+        raise MalformedRequest("path does not begin with a slash")
+    if b"%" in raw_path:
+        _refuse_deceptive_triplets(raw_path)
+    elif not _PLAIN.fullmatch(raw_path):
+        raise MalformedRequest("path has an empty segment or a byte that no path has")
+    if b"/." in raw_path and not {b".", b".."}.isdisjoint(raw_path.split(b"/")):
+        raise MalformedRequest("path has a dot segment")
+    return raw_path
+
+
+def canonical_query(query: bytes) -> bytes:
+    """Return ``query`` itself: printable ASCII without ``#``; raise MalformedRequest otherwise."""
+    if not _QUERY.fullmatch(query):
+        raise MalformedRequest("query has a byte that no query has")
+    return query
+
+
+def _refuse_deceptive_triplets(raw_path: bytes) -> None:
+    if not _WITH_TRIPLETS.fullmatch(raw_path):
+        raise MalformedRequest("path has an empty segment, a broken triplet or a byte that no path has")
+    for match in _TRIPLET.finditer(raw_path):
+        if int(match[1], 16) in _NEVER_ENCODED:
+            raise MalformedRequest("path spells a plain character, a separator or a control character as a triplet")
+    try:
+        _TRIPLET.sub(lambda match: bytes([int(match[1], 16)]), raw_path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("path is not UTF-8") from error

@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Carry the ids of a test's marks on its report, so that they survive the way back from a worker process."""
     outcome = yield
-    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined] — because a hook wrapper is sent a pluggy result
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]  # because a hook wrapper is sent a pluggy result
     ids = [str(one) for mark in item.iter_markers("req") for one in mark.args]
     report.user_properties.append(("req", ids))
 

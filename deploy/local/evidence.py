@@ -1,6 +1,6 @@
-"""``make evidence``: merge what each test run noted into ``build/evidence.json``, and refuse a promise without a green test.
+"""``make evidence``: merge what each test run noted into ``build/evidence.json``; refuse a promise without a test.
 
-The ids that must be there are listed in ``docs/evidence.toml``; a requirement is green when it has tests and none failed.
+The ids that must be there are listed in ``docs/evidence.toml``; one is green when it has tests and none failed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main() -> int:
     promised = [one for ids in tomllib.loads(PROMISED.read_text(encoding="utf-8"))["promised"].values() for one in ids]
     missing = [one for one in promised if not table.get(one)]
     red = [one for one, tests in table.items() if any(test["outcome"] != "passed" for test in tests)]
-    print(f"{len(table)} requirements have tests; {len(promised)} are promised, {len(missing)} of them have none, {len(red)} are red")
+    print(
+        f"{len(table)} requirements have tests; of {len(promised)} promised, {len(missing)} have none; {len(red)} red"
+    )
     for word, ids in (("no test", missing), ("red", red)):
         if ids:
             print(f"{word}: {', '.join(sorted(ids))}")

@@ -12,10 +12,13 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+
+from local_authority import seeds
 
 BIN = Path(sys.executable).parent
 COLOURS = {"authority": "35", "api": "36", "bff": "32"}
@@ -56,10 +59,9 @@ def laptop(port: int) -> list[Service]:
     public, issuer_base = f"http://localhost:{port}", f"http://127.0.0.1:{port + 2}"
     if not keys.exists():
         _call(str(BIN / "bff"), "keys", "new", "--file", str(keys))
-    shown = _call(str(BIN / "local-authority"), "describe", "--port", str(port + 2))
-    facts = dict(line.split("=", 1) for line in shown.splitlines())
-    (here / "bff.toml").write_text(BFF_TOML.format(public=public, port=port, here=here, **facts), encoding="utf-8")
-    (here / "resource_api.toml").write_text(API_TOML.format(port=port + 1, here=here, **facts), encoding="utf-8")
+    issuer = f"{issuer_base}/{seeds.TENANT_ID}/v2.0"
+    (here / "bff.toml").write_text(bff_toml(public, port, here, issuer), encoding="utf-8")
+    (here / "resource_api.toml").write_text(api_toml(port + 1, here, issuer), encoding="utf-8")
     command = ("serve", "--port", str(port + 2), "--bff-url", public, "--data", str(authority))
     return [
         Service(
@@ -160,10 +162,15 @@ async def answers(service: Service, process: asyncio.subprocess.Process, stop: a
     """Wait until the service answers; False when it ends first or a signal arrives."""
     while process.returncode is None and not stop.is_set():
         with contextlib.suppress(OSError):
-            await asyncio.to_thread(lambda: urllib.request.urlopen(service.ready, timeout=2).close())  # noqa: S310 — our own loopback address
+            await asyncio.to_thread(_ask, service.ready)
             return True
         await asyncio.sleep(0.1)
     return False
+
+
+def _ask(address: str) -> None:
+    """One request; an HTTP error is an OSError too, and means that the service is not ready."""
+    urllib.request.urlopen(address, timeout=2).close()  # noqa: S310 — our own loopback address
 
 
 async def first_end(running: dict[str, asyncio.subprocess.Process], stop: asyncio.Event) -> str | None:
@@ -211,15 +218,15 @@ def banner(services: list[Service], port: int) -> str:
     return "\n".join([*lines, "  Ctrl-C stops everything. 'make forget' removes what was kept.", "", ""])
 
 
-def _call(*command: str) -> str:
-    """Run one of our own commands to its end and return what it printed."""
-    import subprocess
-
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+def _call(*command: str) -> None:
+    """Run one of our own commands to its end."""
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-BFF_TOML = """\
-# Written by `make run`: the settings of the BFF, as docs/settings.md explains them.
+def bff_toml(public: str, port: int, here: Path, issuer: str) -> str:
+    """The BFF's settings on a laptop."""
+    return f"""\
+# Written by `make run` at every start: the BFF's settings, as docs/settings.md explains them.
 public_url = "{public}"
 
 [server]
@@ -227,30 +234,33 @@ port = {port}
 
 [authority]
 issuer = "{issuer}"
-metadata_url = "{metadata_url}"
-client_id = "{client_id}"
+client_id = "{seeds.BFF_CLIENT_ID}"
 client_secret_file = "{here}/client-secret"
-scopes = ["openid", "profile", "email", "offline_access", "{scope_read}", "{scope_readwrite}"]
+scopes = ["openid", "profile", "email", "offline_access", "{seeds.READ_SCOPE}", "{seeds.READ_WRITE_SCOPE}"]
 
 [session]
 keys_file = "{here}/keys.json"
 ledger = "file:{here}/ledger.sqlite"
+claims = ["*"]  # the account page shows every claim of the ID token, as the tutorial's sample does
 
 [[route]]
 path = "/api/"
-upstream = "{api}"
+upstream = "http://127.0.0.1:{port + 1}"
 methods = ["GET", "HEAD", "POST", "PUT", "DELETE"]
 """
 
-API_TOML = """\
-# Written by `make run`: the settings of the resource API, as docs/settings.md explains them.
+
+def api_toml(port: int, here: Path, issuer: str) -> str:
+    """The resource API's settings on a laptop."""
+    return f"""\
+# Written by `make run` at every start: the resource API's settings, as docs/settings.md explains them.
 issuers = ["{issuer}"]
-metadata_url = "{metadata_url}"
-audience = "{audience}"
+audience = "{seeds.API_CLIENT_ID}"
 profile = "entra-v2"
 database_url = "sqlite+aiosqlite:///{here}/todos.sqlite"
 port = {port}
 """
+
 
 if __name__ == "__main__":
     sys.exit(main())

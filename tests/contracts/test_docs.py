@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from bff import settings
 
 ROOT = Path(__file__).parents[2]
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 TABLES: dict[str, type[BaseModel]] = {
     "[server]": settings.ServerSettings,
     "[authority]": settings.AuthoritySettings,
@@ -34,9 +35,9 @@ def test_every_setting_is_documented(heading: str) -> None:
 
 
 def test_every_target_is_in_the_help() -> None:
-    """make help names each phony target."""
+    """Make help names each phony target."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    phony = set(re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index] — because it is there
+    phony = set(re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]  # because it is there
     described = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     assert phony == described
 
@@ -51,9 +52,7 @@ def test_the_map_of_the_readme_names_files_that_exist() -> None:
 
 def test_links_between_documents_lead_somewhere() -> None:
     """A relative link in a Markdown file points at a file that exists."""
-    broken = []
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?://|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8")):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = [(page, target) for page in pages for target in LINK.findall(page.read_text(encoding="utf-8"))]
+    broken = [f"{page.relative_to(ROOT)}: {target}" for page, target in links if not (page.parent / target).exists()]
     assert broken == []

@@ -129,7 +129,7 @@ def words_for(error: Exception) -> Outcome:
         direction = "ahead of" if error.skew > 0 else "behind"
         text = f"The sign-in service's clock is {abs(error.skew):.0f} seconds {direction} ours. One of the two has to be set right; this site's operator can see to it."
         return Outcome("Two clocks disagree", text)
-    return OUTCOMES.get(type(error), _UNKNOWN)  # type: ignore[arg-type] — because any exception may be asked about
+    return OUTCOMES.get(type(error), _UNKNOWN)  # type: ignore[arg-type]  # because any exception may be asked about
 
 
 def outcome_page(outcome: Outcome, *, status: int, trace_id: str, script: str = "") -> Response:

@@ -1,72 +1,20 @@
-"""What an operator decides: ``bff.toml`` and ``BFF_*`` variables, read once, by ``app.py`` and ``cli.py`` alone.
-
-What must never vary is no setting: cookie flags, PKCE S256, ``response_type=code``, TLS verification, the nonce.
-A setting that cannot work stops the start; all such settings are named at once, each with its cure.
-"""
+"""The tables of ``bff.toml``. Each judges itself as a whole and reports every fault it has."""
 
 from __future__ import annotations
 
-import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import Field, SecretStr, model_validator
 
-from bff.errors import ConfigurationError
+from bff.settings.faults import Duration, Table, refuse, url_fault
 
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 SAMPLE_SECRETS = re.compile(r"enter_the|change[-_ ]?me|your[-_ ]|example|secret$|^(.)\1+$|password|<.*>", re.IGNORECASE)
 MIN_SECRET_CHARACTERS = 16
-_DURATION = re.compile(r"(\d+)(s|m|h|d)?")
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def _seconds(value: object) -> object:
-    """Turn ``"30m"``, ``"12h"``, ``"45s"``, ``"7d"`` or a plain number into seconds."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            raise PydanticCustomError("duration", "is no duration. Cure: write it like 90s, 30m, 12h or 7d")
-        return int(match[1]) * _UNIT_SECONDS[match[2] or "s"]
-    return value
-
-
-Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
-
-
-class _Table(BaseModel):
-    """A table of ``bff.toml``: frozen, and a key it does not know is an error, because a typo must not be silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-def _refuse(*causes: str) -> None:
-    """Report every cause of a table at once."""
-    if causes:
-        raise PydanticCustomError("setting", "{causes}", {"causes": "\n".join(causes)})
-
-
-def is_loopback(url: str) -> bool:
-    """Say whether a URL names this very machine, where plain http reveals nothing."""
-    return (urlsplit(url).hostname or "") in LOOPBACK_HOSTS
-
-
-def _url_fault(key: str, url: str) -> list[str]:
-    """Return the fault of a URL that must be https, or http on loopback; an empty list when it has none."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        return [f"{key} is no absolute URL. Cure: write it like https://app.example.com"]
-    if parts.scheme == "http" and not is_loopback(url):
-        return [f"{key} is plain http to another machine. Cure: use https; http is for loopback only"]
-    return []
-
-
-class ServerSettings(_Table):
+class ServerSettings(Table):
     """``[server]``: where this process listens."""
 
     host: str = "127.0.0.1"
@@ -77,7 +25,7 @@ class ServerSettings(_Table):
     management_port: int | None = Field(default=None, ge=0, le=65535)
 
 
-class RuleSettings(_Table):
+class RuleSettings(Table):
     """One rule of ``authority.require``: a claim and exactly one comparison."""
 
     claim: str
@@ -89,13 +37,13 @@ class RuleSettings(_Table):
     def _one_comparison(self) -> Self:
         said = [self.equals is not None, self.contains is not None, self.one_of is not None]
         if sum(said) != 1 or self.one_of == ():
-            _refuse(
+            refuse(
                 f"require: the rule on {self.claim!r} can match nothing. Cure: give exactly one of equals, contains, in"
             )
         return self
 
 
-class AuthoritySettings(_Table):
+class AuthoritySettings(Table):
     """``[authority]``: the authorization server, and who we are to it."""
 
     profile: Literal["generic", "entra-external-id"] = "generic"
@@ -141,18 +89,16 @@ class AuthoritySettings(_Table):
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        _refuse(*self._identity_faults(), *self._credential_faults(), *self._request_faults())
+        refuse(*self._identity_faults(), *self._credential_faults(), *self._request_faults())
         return self
 
     def _identity_faults(self) -> list[str]:
         if self.profile == "entra-external-id" and not (self.tenant_id and self.tenant_subdomain):
-            return [
-                "profile entra-external-id needs tenant_subdomain and tenant_id. Cure: copy both from the tenant's overview"
-            ]
+            return ["this profile needs tenant_subdomain and tenant_id. Cure: copy both from the tenant's overview"]
         if not self.issuer:
             return ["issuer is missing. Cure: set it to the exact issuer of the discovery document"]
-        faults = _url_fault("issuer", self.issuer)
-        return faults + _url_fault("metadata_url", self.effective_metadata_url)
+        faults = url_fault("issuer", self.issuer)
+        return faults + url_fault("metadata_url", self.effective_metadata_url)
 
     def _credential_faults(self) -> list[str]:
         faults = (
@@ -163,7 +109,8 @@ class AuthoritySettings(_Table):
         ways = [self.client_secret is not None, self.client_secret_file is not None, self.private_key_file is not None]
         if sum(ways) != 1:
             faults.append(
-                "there is not one client authentication. Cure: exactly one of client_secret, client_secret_file, private_key_file"
+                "there is not one client authentication. "
+                "Cure: exactly one of client_secret, client_secret_file, private_key_file"
             )
         if self.private_key_file is not None and self.certificate_file is None and self.profile == "entra-external-id":
             faults.append(
@@ -239,7 +186,7 @@ class AuthoritySettings(_Table):
         return None
 
 
-class SessionSettings(_Table):
+class SessionSettings(Table):
     """``[session]``: where sessions lie and how long they live."""
 
     store: Literal["cookie"] = "cookie"
@@ -262,11 +209,11 @@ class SessionSettings(_Table):
             faults.append(
                 f"keys_file names {self.keys_file}, which is no file. Cure: bff keys new --file {self.keys_file}"
             )
-        _refuse(*faults)
+        refuse(*faults)
         return self
 
 
-class PageSettings(_Table):
+class PageSettings(Table):
     """``[page]``: a team's own page; absent, the built-in one is served."""
 
     directory: Path | None = None
@@ -275,11 +222,11 @@ class PageSettings(_Table):
     @model_validator(mode="after")
     def _can_work(self) -> Self:
         if self.directory is not None and not (self.directory / "index.html").is_file():
-            _refuse(f"directory {self.directory} holds no index.html. Cure: point it at the page's build output")
+            refuse(f"directory {self.directory} holds no index.html. Cure: point it at the page's build output")
         return self
 
 
-class RouteSettings(_Table):
+class RouteSettings(Table):
     """``[[route]]``: a path below which calls are relayed to one upstream."""
 
     path: str
@@ -294,120 +241,10 @@ class RouteSettings(_Table):
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        faults = _url_fault("upstream", self.upstream)
+        faults = url_fault("upstream", self.upstream)
         if self.antiforgery == "fetch-metadata" and not set(self.methods) <= {"GET", "HEAD"}:
             faults.append(
                 'antiforgery = fetch-metadata is for reading only. Cure: methods = ["GET"], or antiforgery = header'
             )
-        _refuse(*faults)
+        refuse(*faults)
         return self
-
-
-class BFFSettings(BaseSettings):
-    """All settings. Precedence: arguments, then ``BFF_<TABLE>__<KEY>`` variables, then the TOML file."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="BFF_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
-    )
-
-    public_url: str
-    server: ServerSettings = Field(default_factory=ServerSettings)
-    authority: AuthoritySettings
-    session: SessionSettings = Field(default_factory=SessionSettings)
-    page: PageSettings = Field(default_factory=PageSettings)
-    route: tuple[RouteSettings, ...] = ()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — the signature is pydantic-settings' own
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — the same
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, environment, then the file; no ``.env``, so that what a process reads is what it was given."""
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
-
-    @model_validator(mode="after")
-    def _can_work(self) -> Self:
-        parts = urlsplit(self.public_url)
-        faults = _url_fault("public_url", self.public_url)
-        if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
-            faults.append(
-                "public_url holds more than an origin. Cure: write scheme://host[:port] and nothing behind it"
-            )
-        if self.session.keys_file is None and not is_loopback(self.public_url):
-            faults.append(
-                "session.keys_file is missing. Cure: bff keys new --file keys.json, and give it to every replica"
-            )
-        faults += self._rotation_faults()
-        _refuse(*faults)
-        return self
-
-    def _rotation_faults(self) -> list[str]:
-        """Rule F13: sessions in cookies, strict rotation, several machines and no shared ledger cannot be made safe."""
-        if self.session.machines == 1 or self.authority.rotation != "strict":
-            return []
-        fault = (
-            "session.machines > 1 with refresh_rotation = strict and no shared ledger: two machines would spend the same "
-            "refresh token and lose the session. Cure: machines = 1, or an authorization server with "
-            "refresh_rotation = overlap or none"
-        )
-        return [fault]
-
-    @property
-    def origin(self) -> str:
-        """``public_url`` without a trailing slash: an origin, compared byte for byte."""
-        return self.public_url.rstrip("/")
-
-
-def load_settings(config: Path | None = None) -> BFFSettings:
-    """Read the settings, or raise ConfigurationError with every cause and its cure."""
-    named = config or (Path(os.environ["BFF_CONFIG"]) if "BFF_CONFIG" in os.environ else None)
-    path = named or Path("bff.toml")
-    if named is not None and not path.is_file():
-        raise ConfigurationError([f"{path} is no file. Cure: --config PATH, or BFF_CONFIG, or a bff.toml beside you"])
-
-    class FromFile(BFFSettings):
-        model_config = SettingsConfigDict(toml_file=path if path.is_file() else None)
-
-    strangers = _unknown_variables()
-    try:
-        settings = FromFile()  # type: ignore[call-arg] — because the sources fill them in
-    except ValidationError as error:
-        raise ConfigurationError(strangers + causes(error)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError([f"{path} is no TOML: {error}. Cure: correct that line"]) from error
-    if strangers:
-        raise ConfigurationError(strangers)
-    return settings
-
-
-def _unknown_variables() -> list[str]:
-    """Name every BFF_* variable that no setting reads: a typo must not be silence."""
-    known = {f"BFF_{field.upper()}" for field in BFFSettings.model_fields} | {"BFF_CONFIG"}
-    names = (name for name in os.environ if name.startswith("BFF_") and name.split("__")[0] not in known)
-    return [f"{name}: no setting has this name. Cure: correct the spelling, or unset it" for name in sorted(names)]
-
-
-def causes(error: ValidationError) -> list[str]:
-    """One line a violation: the key, what is wrong, the cure."""
-    lines = []
-    for fault in error.errors(include_input=False, include_url=False):
-        key = ".".join(str(part) for part in fault["loc"]) or "settings"
-        if fault["type"] == "setting":
-            lines += [f"{key}: {line}" for line in fault["ctx"]["causes"].splitlines()]
-        elif fault["type"] == "extra_forbidden":
-            lines.append(
-                f"{key}: unknown key. Cure: correct the spelling, or remove it (docs/settings.md lists every key)"
-            )
-        elif fault["type"] == "missing":
-            lines.append(
-                f"{key}: missing. Cure: set it in bff.toml or as BFF_{'__'.join(str(p) for p in fault['loc']).upper()}"
-            )
-        elif fault["type"] == "duration":
-            lines.append(f"{key}: {fault['msg']}")
-        else:
-            lines.append(f"{key}: {fault['msg']}. Cure: see docs/settings.md for the values it takes")
-    return lines

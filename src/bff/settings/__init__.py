@@ -1,0 +1,126 @@
+"""What an operator decides: ``bff.toml`` and ``BFF_*`` variables, read once, by ``app.py`` and ``cli.py`` alone.
+
+What must never vary is no setting: cookie flags, PKCE S256, ``response_type=code``, TLS verification, the nonce.
+A setting that cannot work stops the start; all such settings are named at once, each with its cure.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from bff.errors import ConfigurationError
+from bff.settings.faults import causes, is_loopback, refuse, url_fault
+from bff.settings.tables import (
+    AuthoritySettings,
+    PageSettings,
+    RouteSettings,
+    RuleSettings,
+    ServerSettings,
+    SessionSettings,
+)
+
+__all__ = [
+    "AuthoritySettings",
+    "BFFSettings",
+    "PageSettings",
+    "RouteSettings",
+    "RuleSettings",
+    "ServerSettings",
+    "SessionSettings",
+    "load_settings",
+]
+
+
+class BFFSettings(BaseSettings):
+    """All settings. Precedence: arguments, then ``BFF_<TABLE>__<KEY>`` variables, then the TOML file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BFF_", env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
+    )
+
+    public_url: str
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    authority: AuthoritySettings
+    session: SessionSettings = Field(default_factory=SessionSettings)
+    page: PageSettings = Field(default_factory=PageSettings)
+    route: tuple[RouteSettings, ...] = ()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — the signature is pydantic-settings' own
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, then the file; no ``.env``, so that what a process reads is what it was given."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        parts = urlsplit(self.public_url)
+        faults = url_fault("public_url", self.public_url)
+        if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
+            faults.append(
+                "public_url holds more than an origin. Cure: write scheme://host[:port] and nothing behind it"
+            )
+        if self.session.keys_file is None and not is_loopback(self.public_url):
+            faults.append(
+                "session.keys_file is missing. Cure: bff keys new --file keys.json, and give it to every replica"
+            )
+        faults += self._rotation_faults()
+        refuse(*faults)
+        return self
+
+    def _rotation_faults(self) -> list[str]:
+        """Rule F13: sessions in cookies, strict rotation, several machines and no shared ledger cannot be made safe."""
+        if self.session.machines == 1 or self.authority.rotation != "strict":
+            return []
+        fault = (
+            "session.machines > 1 with refresh_rotation = strict and no shared ledger: two machines would spend one "
+            "refresh token and lose the session. Cure: machines = 1, or an authorization server with "
+            "refresh_rotation = overlap or none"
+        )
+        return [fault]
+
+    @property
+    def origin(self) -> str:
+        """``public_url`` without a trailing slash: an origin, compared byte for byte."""
+        return self.public_url.rstrip("/")
+
+
+def load_settings(config: Path | None = None) -> BFFSettings:
+    """Read the settings, or raise ConfigurationError with every cause and its cure."""
+    named = config or (Path(os.environ["BFF_CONFIG"]) if "BFF_CONFIG" in os.environ else None)
+    path = named or Path("bff.toml")
+    if named is not None and not path.is_file():
+        raise ConfigurationError([f"{path} is no file. Cure: --config PATH, or BFF_CONFIG, or a bff.toml beside you"])
+
+    class FromFile(BFFSettings):
+        model_config = SettingsConfigDict(toml_file=path if path.is_file() else None)
+
+    strangers = _unknown_variables()
+    try:
+        settings = FromFile()  # type: ignore[call-arg]  # because the sources fill them in
+    except ValidationError as error:
+        raise ConfigurationError(strangers + causes(error)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError([f"{path} is no TOML: {error}. Cure: correct that line"]) from error
+    if strangers:
+        raise ConfigurationError(strangers)
+    return settings
+
+
+def _unknown_variables() -> list[str]:
+    """Name every BFF_* variable that no setting reads: a typo must not be silence."""
+    known = {f"BFF_{field.upper()}" for field in BFFSettings.model_fields} | {"BFF_CONFIG"}
+    names = (name for name in os.environ if name.startswith("BFF_") and name.split("__")[0] not in known)
+    return [f"{name}: no setting has this name. Cure: correct the spelling, or unset it" for name in sorted(names)]

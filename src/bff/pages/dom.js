@@ -1,0 +1,50 @@
+/** The few things that every view does to the document. Text goes in as text, never as markup. */
+
+/**
+ * A fresh copy of a `<template>` of index.html.
+ * @param {string} id
+ */
+export function copyOf(id) {
+  const template = document.getElementById(id);
+  if (!(template instanceof HTMLTemplateElement)) throw new Error(`index.html has no template ${id}`);
+  return /** @type {DocumentFragment} */ (template.content.cloneNode(true));
+}
+
+/**
+ * The first element of a template's copy that belongs to one item.
+ * @param {string} id
+ */
+export function elementOf(id) {
+  return /** @type {HTMLElement} */ (copyOf(id).firstElementChild);
+}
+
+/**
+ * The place that a template names with `data-slot`.
+ * @param {ParentNode} root
+ * @param {string} name
+ */
+export function slot(root, name) {
+  return /** @type {HTMLElement} */ (root.querySelector(`[data-slot="${name}"]`));
+}
+
+/**
+ * Fills a place with text, or hides it where there is none.
+ * @param {HTMLElement} place
+ * @param {string | null} text
+ */
+export function fill(place, text) {
+  place.textContent = text;
+  place.hidden = text === null;
+}
+
+/**
+ * Tells people who listen to the page what others see happening.
+ * @param {string} text
+ */
+export function say(text) {
+  const said = /** @type {HTMLElement} */ (document.getElementById("said"));
+  said.textContent = "";
+  requestAnimationFrame(() => {
+    said.textContent = text; // a change that a screen reader notices even where the text is the same as before
+  });
+}

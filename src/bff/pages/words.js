@@ -1,0 +1,82 @@
+/** What the page says about refusals, outages and endings: plain, short, with the way on where there is one. */
+
+import { Problem } from "./bff.js";
+
+/** @type {Record<string, string>} by problem slug */
+const PROBLEMS = {
+  unreachable: "The server cannot be reached.",
+  "no-session": "You are not signed in any more.",
+  "session-ended": "Your session has ended.",
+  "session-changed": "Somebody else is signed in now.",
+  "session-superseded": "Your session was renewed meanwhile. Try again.",
+  "session-store-unavailable": "Sessions cannot be checked right now.",
+  "authority-unavailable": "The sign-in service does not answer, so your session could not be renewed.",
+  "upstream-unauthorized": "The to-do service did not accept your session.",
+  "upstream-unavailable": "The to-do service does not answer.",
+  "upstream-timeout": "The to-do service took too long to answer.",
+  "antiforgery-header": "The server did not recognise this page. Reload it.",
+  "antiforgery-cross-site": "The server did not recognise this page. Reload it.",
+  "antiforgery-origin": "The server did not recognise this page. Reload it.",
+  "insufficient-scope": "Your account may not do this.",
+  "not-found": "It was removed elsewhere.",
+};
+
+/** @type {Record<string, string>} by the BFF's reason for an ending */
+const ENDINGS = {
+  signed_out: "You signed out.",
+  replaced: "You signed in again, and that took this session’s place.",
+  idle: "Nothing was done for a while, so you were signed out.",
+  absolute: "The session reached its longest time.",
+  session_expiry: "The sign-in service gave this session a time, and it is over.",
+  backchannel: "You signed out somewhere else.",
+  frontchannel: "You signed out somewhere else.",
+  refresh_refused: "The sign-in service did not let this session go on.",
+  refresh_lost: "An answer of the sign-in service got lost on the way, so this session could not go on.",
+  stale_generation: "This session was used from two places at once, so it was ended to be safe.",
+  admin: "The people who run this site ended your session.",
+  epoch: "The people who run this site ended all sessions.",
+};
+
+/**
+ * One sentence or two for a person. An outage brings the reference to quote.
+ * @param {Problem} problem
+ */
+export function explain(problem) {
+  const text = PROBLEMS[problem.slug] ?? asSentence(problem.detail ?? problem.title);
+  return problem.status >= 500 && problem.traceId !== null ? `${text} (Reference ${problem.traceId})` : text;
+}
+
+/**
+ * Why a session ended.
+ * @param {string | null} reason
+ */
+export function whyEnded(reason) {
+  return ENDINGS[reason ?? ""] ?? "You signed out in another tab, or your session came to its end.";
+}
+
+/**
+ * Whatever was thrown, as a problem; what is no problem is a fault of ours and also goes to the console.
+ * @param {unknown} error
+ */
+export function asProblem(error) {
+  if (error instanceof Problem) return error;
+  reportError(error);
+  return new Problem({ type: "about:blank", title: "Something on this page went wrong. Reload it.", status: 0 });
+}
+
+/**
+ * What to call a person, from the friendliest claim there is.
+ * @param {import("./bff.js").SignedIn} person
+ */
+export function nameOf({ claims, sub }) {
+  for (const claim of ["given_name", "name", "preferred_username", "email"]) {
+    const value = claims[claim];
+    if (typeof value === "string" && value.trim() !== "") return value.trim();
+  }
+  return sub;
+}
+
+/** @param {string} text */
+function asSentence(text) {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}

@@ -1,6 +1,6 @@
 """How the relying party proves who it is at the token and revocation endpoints (RFC 6749 2.3); no client is public.
 
-Each way yields an Authlib authentication method for one call: a function that adds the proof to headers or body.
+Each way yields an Authlib authentication method: a function that adds the proof to the headers or body of one call.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ClientAuthentication(Protocol):
     """A way of authentication, ready to be used for any number of calls."""
 
     def attach(self, *, issuer: str, clock: Clock) -> Attach:
-        """The method for one call to the server that ``issuer`` names."""
+        """The method for calls to the server that ``issuer`` names."""
         ...
 
 
@@ -55,7 +55,7 @@ class ClientSecret:
             raise ConfigurationError(["authority.client_secret is missing. Cure: give it, or a private_key_file"])
 
     def attach(self, *, issuer: str, clock: Clock) -> Attach:  # noqa: ARG002 — a secret is the same for every server
-        """The method for one call."""
+        """The method for every call."""
         return self._basic if self.method == "client_secret_basic" else self._post
 
     def _basic(self, client: ClientAuth, _: str, url: str, headers: Headers, body: str) -> tuple[str, Headers, str]:
@@ -112,7 +112,7 @@ class PrivateKey:
         return cls(key=key_type.import_key(key_pem), alg=chosen, header=header)
 
     def attach(self, *, issuer: str, clock: Clock) -> Attach:
-        """The method for one call: a new ``jti``, and the issuer as the only audience (FAPI 2.0 5.3.3.1)."""
+        """The method for every call: a new ``jti`` each, and the issuer as the only audience (FAPI 2.0 5.3.3.1)."""
         return _Assertion(self, issuer, clock)
 
 

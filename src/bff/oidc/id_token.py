@@ -31,7 +31,7 @@ from joserfc.util import urlsafe_b64decode
 
 from bff.errors import InvalidIDToken
 from bff.oidc.key_set import VerificationKey
-from bff.oidc.messages import Claims
+from bff.oidc.messages import Claims, LoginTransaction
 from bff.oidc.strict_json import parse_object
 
 MAX_CHARACTERS = 16 * 1024
@@ -56,10 +56,10 @@ class KeySource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """What the ID token must agree with. ``now`` and ``began_at`` are instants in seconds.
+    """What the ID token must agree with; ``now`` is an instant in seconds.
 
-    ``nonce`` is required of a sign-in's token; ``previous`` are the first token's claims, where this one came with a
-    refresh. One of the two is given. ``skew`` is the server's clock minus ours, to name a broken clock.
+    A sign-in's token answers its ``transaction``; a refreshed one follows ``previous``, the first one's claims. One of
+    the two is given. ``skew`` is the server's clock minus ours in seconds, to name a clock that is to blame.
     """
 
     issuer: str
@@ -68,17 +68,14 @@ class Expectation:
     now: float
     leeway: float = 30.0
     access_token: str | None = field(default=None, repr=False)
-    nonce: str | None = field(default=None, repr=False)
+    transaction: LoginTransaction | None = None
     previous: Claims | None = field(default=None, repr=False)
-    began_at: float | None = None
-    max_age: int | None = None
-    acr_values: Sequence[str] = ()
     trusted_audiences: Sequence[str] = ()
     skew: float | None = None
 
     def __post_init__(self) -> None:
-        if (self.nonce is None) == (self.previous is None):
-            raise ValueError("an ID token is judged by its nonce or by the token it follows, and by one of them always")
+        if (self.transaction is None) == (self.previous is None):
+            raise ValueError("an ID token answers a transaction or follows a first token, and always one of them")
 
 
 async def verify_id_token(id_token: str, *, keys: KeySource, expected: Expectation) -> Claims:
@@ -93,12 +90,12 @@ async def verify_id_token(id_token: str, *, keys: KeySource, expected: Expectati
     _step_4_and_5_authorized_party(claims, expected)
     _step_9_expiry(claims, expected)
     _step_10_issued_at(claims, expected)
-    if expected.previous is None:
-        _step_11_nonce(claims, expected)
-    else:
+    if expected.transaction is not None:
+        _step_11_nonce(claims, expected.transaction)
+        _step_12_context(claims, expected.transaction)
+        _step_13_authentication_time(claims, expected.transaction, expected)
+    if expected.previous is not None:
         _follows(claims, expected.previous, expected.leeway)
-    _step_12_context(claims, expected)
-    _step_13_authentication_time(claims, expected)
     _names_a_subject(claims)
     _binds_the_access_token(claims, header["alg"], expected.access_token)
     _authlib_agrees(claims, header, expected)
@@ -190,37 +187,38 @@ def _step_10_issued_at(claims: Claims, expected: Expectation) -> None:
         raise InvalidIDToken("10", "it was issued too long ago", skew=expected.skew)
 
 
-def _step_11_nonce(claims: Claims, expected: Expectation) -> None:
-    nonce, sent = claims.get("nonce"), expected.nonce or ""
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), sent.encode()):
+def _step_11_nonce(claims: Claims, transaction: LoginTransaction) -> None:
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), transaction.nonce.encode()):
         raise InvalidIDToken("11", "nonce is not the one we sent")
 
 
-def _step_12_context(claims: Claims, expected: Expectation) -> None:
-    if expected.acr_values and claims.get("acr") not in expected.acr_values:
+def _step_12_context(claims: Claims, transaction: LoginTransaction) -> None:
+    asked = (transaction.acr_values or "").split()
+    if asked and claims.get("acr") not in asked:
         raise InvalidIDToken("12", "acr is none of those we asked for")
 
 
-def _step_13_authentication_time(claims: Claims, expected: Expectation) -> None:
-    if expected.max_age is None:
+def _step_13_authentication_time(claims: Claims, transaction: LoginTransaction, expected: Expectation) -> None:
+    if transaction.max_age is None:
         return
     authenticated_at = _instant(claims, "auth_time", "13")
     if authenticated_at > expected.now + expected.leeway:
         raise InvalidIDToken("13", "auth_time is in the future", skew=expected.skew)
-    # Who signed in after our request began could not have done so later, however long the consent page took.
-    during = expected.began_at is not None and authenticated_at + expected.leeway >= expected.began_at
-    if not during and authenticated_at + expected.max_age + expected.leeway < expected.now:
+    # Who signed in since our request began has done what was asked, however long a consent page took after it.
+    oldest = min(transaction.began_at, expected.now - transaction.max_age)
+    if authenticated_at + expected.leeway < oldest:
         raise InvalidIDToken("13", "auth_time is longer ago than we asked for", skew=expected.skew)
 
 
 def _follows(claims: Claims, previous: Claims, leeway: float) -> None:
     """A refreshed token speaks of the same person, party and sign-in as the first, and is no older (OIDC Core 12.2)."""
-    for name in ("iss", "sub", "azp"):
-        if claims.get(name) != previous.get(name):
-            raise InvalidIDToken("12.2", f"{name} differs from the first ID token's")
-    for name in ("auth_time", "nonce"):
-        if name in claims and claims[name] != previous.get(name, claims[name] if name == "auth_time" else None):
-            raise InvalidIDToken("12.2", f"{name} differs from the first ID token's")
+    differing = [name for name in ("iss", "sub", "azp") if claims.get(name) != previous.get(name)]
+    differing += [name for name in ("nonce",) if name in claims and claims[name] != previous.get(name)]
+    if "auth_time" in claims and "auth_time" in previous and claims["auth_time"] != previous["auth_time"]:
+        differing.append("auth_time")
+    if differing:
+        raise InvalidIDToken("12.2", f"{', '.join(differing)} differ from the first ID token's")
     if _instant(claims, "iat", "12.2") + leeway < _instant(previous, "iat", "12.2"):
         raise InvalidIDToken("12.2", "iat is before the first ID token's")
 
@@ -252,7 +250,11 @@ def _authlib_agrees(claims: Claims, header: Mapping[str, Any], expected: Expecta
         dict(claims),
         dict(header),
         {"iss": {"essential": True, "value": expected.issuer}, "aud": {"essential": True, "value": expected.client_id}},
-        {"nonce": expected.nonce, "client_id": expected.client_id, "access_token": expected.access_token},
+        {
+            "nonce": expected.transaction and expected.transaction.nonce,
+            "client_id": expected.client_id,
+            "access_token": expected.access_token,
+        },
     )
     try:
         second.validate(now=int(expected.now), leeway=int(expected.leeway))

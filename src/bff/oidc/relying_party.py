@@ -1,0 +1,244 @@
+"""The relying party: begin a sign-in, complete it, refresh its tokens, withdraw them, and leave.
+
+Each step's output is the next step's only admissible input: ``LoginRequest`` → ``LoginTransaction`` →
+``AuthorizationResponse`` → ``SignIn`` → ``Refreshed``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import httpx
+from authlib.oauth2.base import OAuth2Error
+
+from bff.clock import Clock
+from bff.errors import (
+    AuthorizationServerUnavailable,
+    CodeRefused,
+    InvalidAuthorizationResponse,
+    InvalidIDToken,
+    RefreshRefused,
+)
+from bff.oidc.back_channel import BackChannel
+from bff.oidc.front_channel import asked_parameters, check_issuer, code_of, end_session_address
+from bff.oidc.id_token import KEY_NOT_PUBLISHED, Expectation, verify_id_token
+from bff.oidc.key_set import KeySet
+from bff.oidc.messages import (
+    AuthorizationRequest,
+    AuthorizationResponse,
+    Claims,
+    LoginRequest,
+    LoginTransaction,
+    Refreshed,
+    SignIn,
+    TokenSet,
+)
+from bff.oidc.metadata import AuthorizationServer, Metadata
+from bff.oidc.registration import Registration
+from bff.oidc.rules import Rule, require
+from bff.oidc.token_client import TokenClient, refusal_of
+from bff.oidc.token_response import token_set
+
+__all__ = ["Registration", "RelyingParty", "Rule"]
+
+REVOCATION_SECONDS = 3.0
+logger = logging.getLogger(__name__)
+
+
+class RelyingParty:
+    """We, at one authorization server. ``randomness(n)`` yields the URL-safe text of n random bytes."""
+
+    def __init__(
+        self,
+        registration: Registration,
+        *,
+        http: httpx.AsyncClient,
+        clock: Clock,
+        randomness: Callable[[int], str] = secrets.token_urlsafe,
+    ) -> None:
+        self._registration = registration
+        self._clock = clock
+        self._randomness = randomness
+        self._back_channel = BackChannel(http, clock)
+        self._metadata = Metadata(
+            issuer=registration.issuer,
+            metadata_url=registration.metadata_url,
+            back_channel=self._back_channel,
+            clock=clock,
+        )
+        self._keys = KeySet(metadata=self._metadata, back_channel=self._back_channel, clock=clock)
+        self._client = TokenClient(registration, self._back_channel, clock)
+
+    async def begin_login(self, request: LoginRequest) -> tuple[AuthorizationRequest, LoginTransaction]:
+        """Where to send the browser, and what to remember until it comes back.
+
+        State and nonce are 256 random bits each, and so is the verifier (43 characters, RFC 7636 4.1); S256 is always
+        sent (RFC 9700 2.1.1). Raises AuthorizationServerUnavailable.
+        """
+        server = await self._metadata.current()
+        transaction = LoginTransaction(
+            state=self._randomness(32),
+            nonce=self._randomness(32),
+            code_verifier=self._randomness(32),
+            issuer=self._registration.issuer,
+            redirect_uri=self._registration.redirect_uri,
+            return_to=request.return_to,
+            began_at=self._clock.now(),
+            max_age=request.max_age,
+            acr_values=request.acr_values,
+            replaces=request.replaces,
+        )
+        url = self._client.authorization_url(
+            server,
+            **asked_parameters(request, self._registration, server),
+            scope=self._registration.scope,
+            redirect_uri=transaction.redirect_uri,
+            state=transaction.state,
+            nonce=transaction.nonce,
+            code_verifier=transaction.code_verifier,
+        )
+        return AuthorizationRequest(url=url), transaction
+
+    async def complete_login(self, response: AuthorizationResponse, transaction: LoginTransaction) -> SignIn:
+        """A verified sign-in, or the reason why there is none: state, then iss, then error, then the code.
+
+        No code is spent before state and issuer fit. Raises InvalidAuthorizationResponse, AuthorizationRefused,
+        CodeRefused, InvalidIDToken, LoginNotPermitted, ClientRefused and AuthorizationServerUnavailable.
+        """
+        if not hmac.compare_digest(response.state.encode(), transaction.state.encode()):
+            raise InvalidAuthorizationResponse("state is another transaction's")
+        server = await self._metadata.current()
+        check_issuer(response, transaction, server)
+        tokens = await self._redeem(server, code_of(response), transaction)
+        if tokens.id_token is None:
+            raise InvalidIDToken("0", "the token endpoint sent none")
+        expected = self._expectation(tokens, transaction=transaction)
+        claims = await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
+        require(self._registration.require, claims)
+        return SignIn(
+            issuer=server.issuer, subject=claims["sub"], claims=claims, tokens=tokens, transaction=transaction
+        )
+
+    async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
+        """New tokens for the same person; ``claims`` are the session's: the first ID token's, brought up to date.
+
+        RefreshRefused, InvalidIDToken and LoginNotPermitted say that the session is over: the refresh token is spent.
+        ClientRefused and AuthorizationServerUnavailable say nothing about it; where the latter is not ``sent``, the
+        refresh token was not used.
+        """
+        if tokens.refresh_token is None:
+            raise RefreshRefused("there is no refresh token")
+        server = await self._metadata.current()
+        # Fetched now, so that an unreachable key set is found out before a rotating refresh token is spent.
+        await self._keys.current()
+        try:
+            members = await self._client.renew(server, refresh_token=tokens.refresh_token)
+        except OAuth2Error as refusal:
+            raise refusal_of(refusal, RefreshRefused) from None
+        renewed = self._continued(tokens, members)
+        renewed_claims = await self._verify_refreshed(renewed, claims)
+        require(self._registration.require, {**claims, **(renewed_claims or {})})
+        return Refreshed(tokens=renewed, claims=renewed_claims)
+
+    async def revoke(self, token: str, hint: Literal["refresh_token", "access_token"]) -> bool:
+        """Whether the server confirmed within 3 seconds that ``token`` is dead (RFC 7009 2.2).
+
+        It never raises for the server's sake: a sign-out does not wait for it. False is logged, without the token.
+        """
+        try:
+            async with asyncio.timeout(REVOCATION_SECONDS):
+                server = await self._metadata.current()
+                if server.revocation_endpoint is None:
+                    return False
+                answer = await self._client.withdraw(server.revocation_endpoint, token=token, hint=hint)
+        except (TimeoutError, AuthorizationServerUnavailable) as outage:
+            logger.warning("the %s could not be revoked and lives on: %s", hint, str(outage) or "it took too long")
+            return False
+        if answer.status != 200:  # noqa: PLR2004 — the one success of RFC 7009 2.2
+            logger.warning("the %s was not revoked and lives on: the server answered %d", hint, answer.status)
+        return answer.status == 200  # noqa: PLR2004 — as above
+
+    async def end_session_url(self, *, state: str, claims: Claims, id_token: str | None) -> str | None:
+        """Where the browser signs out of the authorization server (RP-Initiated Logout 2).
+
+        None where the server offers no such place, or cannot be asked: the sign-out at home is done either way.
+        """
+        try:
+            endpoint = (await self._metadata.current()).end_session_endpoint
+        except AuthorizationServerUnavailable as outage:
+            logger.warning("the sign-out ends here, the authorization server cannot be asked: %s", outage.detail)
+            return None
+        if endpoint is None:
+            return None
+        return end_session_address(endpoint, self._registration, state=state, claims=claims, id_token=id_token)
+
+    async def ready(self) -> bool:
+        """Whether a sign-in could be completed now: metadata and keys are at hand."""
+        try:
+            await self._metadata.current()
+            await self._keys.current()
+        except AuthorizationServerUnavailable as outage:
+            logger.warning("not ready: %s", outage.detail)
+            return False
+        return True
+
+    async def _redeem(self, server: AuthorizationServer, code: str, transaction: LoginTransaction) -> TokenSet:
+        try:
+            members = await self._client.redeem(
+                server, code=code, code_verifier=transaction.code_verifier, redirect_uri=transaction.redirect_uri
+            )
+        except OAuth2Error as refusal:
+            raise refusal_of(refusal, CodeRefused) from None
+        return token_set(members, now=self._clock.now(), unstated_scope=self._asked_scope())
+
+    def _continued(self, tokens: TokenSet, members: Mapping[str, Any]) -> TokenSet:
+        """The tokens that follow ``tokens``: the old refresh token where none came, and no scope nobody asked for."""
+        renewed = token_set(members, now=self._clock.now(), unstated_scope=tokens.scope)
+        return replace(
+            renewed,
+            refresh_token=renewed.refresh_token or tokens.refresh_token,
+            scope=renewed.scope & (tokens.scope | self._asked_scope()),
+        )
+
+    async def _verify_refreshed(self, tokens: TokenSet, previous: Claims) -> Claims | None:
+        """The claims of a refreshed ID token; None where none came, or where its key cannot be had.
+
+        An ID token is optional here (OIDC Core 12.2). To give up new tokens because a key set is down or late would end
+        a session for an outage; so the token is left aside, and the session goes on with the claims it has.
+        """
+        if tokens.id_token is None:
+            return None
+        try:
+            expected = self._expectation(tokens, previous=previous)
+            return await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
+        except AuthorizationServerUnavailable as outage:
+            logger.warning("a refreshed ID token is left aside: %s", outage.detail)
+        except InvalidIDToken as refusal:
+            if refusal.step != KEY_NOT_PUBLISHED:
+                raise
+            logger.warning("a refreshed ID token is left aside: %s", refusal)
+        return None
+
+    def _expectation(
+        self, tokens: TokenSet, *, transaction: LoginTransaction | None = None, previous: Claims | None = None
+    ) -> Expectation:
+        return Expectation(
+            issuer=self._registration.issuer,
+            client_id=self._registration.client_id,
+            algorithms=self._registration.algorithms,
+            now=self._clock.now(),
+            leeway=self._registration.leeway_seconds,
+            access_token=tokens.access_token,
+            transaction=transaction,
+            previous=previous,
+            skew=self._back_channel.skew,
+        )
+
+    def _asked_scope(self) -> frozenset[str]:
+        return frozenset(self._registration.scope.split())

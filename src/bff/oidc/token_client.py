@@ -1,0 +1,102 @@
+"""Authlib's OAuth2Client on our back channel, without its state: one instance serves all people at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from authlib.oauth2.auth import ClientAuth
+from authlib.oauth2.base import OAuth2Error
+from authlib.oauth2.client import OAuth2Client
+
+from bff.clock import Clock
+from bff.errors import AuthorizationServerUnavailable, BFFError, ClientRefused, CodeRefused, RefreshRefused
+from bff.oidc.back_channel import Answer, BackChannel
+from bff.oidc.metadata import AuthorizationServer
+from bff.oidc.registration import Registration
+from bff.oidc.token_response import members_of
+
+_OUTAGES = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
+
+
+class TokenClient(OAuth2Client):
+    """Requests to one authorization server: their parameters are Authlib's, their transport and judgement are ours.
+
+    Authlib keeps the latest token on the object; nothing here does, so no answer can reach another person's call.
+    """
+
+    def __init__(self, registration: Registration, back_channel: BackChannel, clock: Clock) -> None:
+        attach = registration.authentication.attach(issuer=registration.issuer, clock=clock)
+        super().__init__(
+            session=back_channel,
+            client_id=registration.client_id,
+            token_endpoint_auth_method=attach,
+            revocation_endpoint_auth_method=attach,
+            code_challenge_method="S256",
+        )
+
+    def authorization_url(
+        self, server: AuthorizationServer, *, state: str, code_verifier: str, **parameters: str
+    ) -> str:
+        """The authorization request (RFC 6749 4.1.1) with its S256 challenge (RFC 7636 4.3)."""
+        url, _ = self.create_authorization_url(
+            server.authorization_endpoint, state=state, code_verifier=code_verifier, **parameters
+        )
+        return str(url)
+
+    async def redeem(
+        self, server: AuthorizationServer, *, code: str, code_verifier: str, redirect_uri: str
+    ) -> Mapping[str, Any]:
+        """The answer to an authorization code (RFC 6749 4.1.3, RFC 7636 4.5); raises OAuth2Error for a refusal."""
+        answer: Mapping[str, Any] = await self.fetch_token(
+            server.token_endpoint,
+            grant_type="authorization_code",
+            code=code,
+            code_verifier=code_verifier,
+            redirect_uri=redirect_uri,
+        )
+        return answer
+
+    async def renew(self, server: AuthorizationServer, *, refresh_token: str) -> Mapping[str, Any]:
+        """The answer to a refresh token. No scope is asked for, so never a broader one (RFC 6749 6)."""
+        answer: Mapping[str, Any] = await self.refresh_token(server.token_endpoint, refresh_token=refresh_token)
+        return answer
+
+    async def withdraw(self, url: str, *, token: str, hint: Literal["refresh_token", "access_token"]) -> Answer:
+        """The answer to a revocation request (RFC 7009 2.1), whatever it says."""
+        answer: Answer = await self.revoke_token(  # type: ignore[no-untyped-call]  # the stubs do not annotate it
+            url, token=token, token_type_hint=hint
+        )
+        return answer
+
+    async def _http_post(self, url: str, body: str, auth: ClientAuth, headers: Mapping[str, str]) -> Answer:
+        url, headers, body = auth.prepare(  # type: ignore[no-untyped-call]  # the stubs do not annotate it
+            "POST", url, dict(headers), body
+        )
+        back_channel: BackChannel = self.session
+        return await back_channel.post_form(url, body=body, headers=headers)
+
+    async def _fetch_token(
+        self, url: str, body: str, headers: Mapping[str, str], auth: ClientAuth, method: str = "POST"
+    ) -> Mapping[str, Any]:
+        # A token is never asked for by any other method (RFC 6749 3.2), whatever the caller of Authlib says.
+        del method
+        return members_of(await self._http_post(url, body, auth, headers))
+
+    async def _refresh_token(
+        self, url: str, refresh_token: str, body: str, headers: Mapping[str, str], auth: ClientAuth
+    ) -> Mapping[str, Any]:
+        del refresh_token  # it is in the body already
+        return members_of(await self._http_post(url, body, auth, headers))
+
+
+def refusal_of(error: OAuth2Error, invalid_grant: type[CodeRefused | RefreshRefused]) -> BFFError:
+    """Whose fault a refusal of the token endpoint is (RFC 6749 5.2).
+
+    ``invalid_grant`` alone speaks of the code or the refresh token. An error that asks to try later is an outage, and
+    every other one says that our registration does not fit what we send.
+    """
+    detail = f"{error.error} {error.description}".strip()
+    if error.error == "invalid_grant":
+        return invalid_grant(detail)
+    return AuthorizationServerUnavailable(detail) if error.error in _OUTAGES else ClientRefused(detail)

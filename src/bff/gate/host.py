@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from bff.errors import MalformedRequest, MisdirectedRequest
 
+# Asked by machines that know an address and no name; they answer nothing about anybody.
+PROBES: Final = frozenset({b"/livez", b"/readyz", b"/metrics"})
 
-class PublicHost:
-    """Compares Host with the authority of ``public_url`` (``localhost:3000``; no default port), byte for byte."""
 
-    def __init__(self, authority: bytes) -> None:
-        self._authority = authority
+class PublicName:
+    """Compares Host with the authority of the public origin (``http://localhost:3000``), byte for byte."""
 
-    def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Pass, or raise MisdirectedRequest (MalformedRequest where there is not exactly one Host)."""
-        hosts = [value for name, value in headers if name == b"host"]
+    def __init__(self, origin: str) -> None:
+        self._authority = urlsplit(origin).netloc.encode("ascii")
+
+    def check(self, scope: Mapping[str, Any]) -> None:
+        """Pass, or raise MisdirectedRequest (MalformedRequest where there is not exactly one Host). Probes pass."""
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) != 1:
             raise MalformedRequest("not exactly one Host")
-        if hosts[0] != self._authority:
+        if hosts[0] != self._authority and scope["raw_path"] not in PROBES:
             raise MisdirectedRequest(f"asked for another host than {self._authority.decode()}")

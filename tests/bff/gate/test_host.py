@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from bff.errors import MalformedRequest, MisdirectedRequest
-from bff.gate.host import PublicHost
+from bff.gate.host import PublicName
 
-GATE = PublicHost(b"localhost:3000")
+GATE = PublicName("http://localhost:3000")
 
 
-def passes(headers: list[tuple[bytes, bytes]]) -> bool:
+def passes(headers: list[tuple[bytes, bytes]], path: bytes = b"/api/todolist") -> bool:
     """Say whether a request with these fields is for us."""
     try:
-        GATE.check(headers)
+        GATE.check({"headers": headers, "raw_path": path})
     except (MalformedRequest, MisdirectedRequest):
         return False
     return True
@@ -31,7 +31,7 @@ def test_the_public_name_passes() -> None:
 def test_any_other_name_is_misdirected(host: bytes) -> None:
     """Another host, port, spelling or address of the same machine is 421: cookies and redirects know one name."""
     with pytest.raises(MisdirectedRequest, match="localhost:3000"):
-        GATE.check([(b"host", host)])
+        GATE.check({"headers": [(b"host", host)], "raw_path": b"/"})
 
 
 @pytest.mark.req("ATK-38")
@@ -39,4 +39,11 @@ def test_any_other_name_is_misdirected(host: bytes) -> None:
 def test_there_is_exactly_one_host(count: int) -> None:
     """No Host, or two, is malformed, even where the two agree."""
     with pytest.raises(MalformedRequest):
-        GATE.check([(b"host", b"localhost:3000")] * count)
+        GATE.check({"headers": [(b"host", b"localhost:3000")] * count, "raw_path": b"/livez"})
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/metrics"])
+def test_a_probe_may_use_any_name(path: bytes) -> None:
+    """An orchestrator asks by address; only the very paths of the probes are excepted."""
+    assert passes([(b"host", b"10.0.0.7:3000")], path)
+    assert not passes([(b"host", b"10.0.0.7:3000")], path + b"/")

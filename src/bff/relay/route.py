@@ -1,0 +1,168 @@
+"""What an operator permits below one path: which upstream, which methods, whose token, which limits."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from bff.errors import MalformedRequest
+from bff.gate.antiforgery import READING, RELAYED_KINDS
+from bff.relay.header_names import never_crosses, never_returns
+from bff.relay.paths import canonical
+
+ALL_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+TOKEN_POLICIES: Final = frozenset({"user", "user_or_none", "none"})
+# Paths that the BFF itself answers: a route there would never be asked, or would take a sign-in for a call.
+RESERVED: Final = frozenset({"", "bff", "docs", "assets", "livez", "readyz", "metrics"})
+_NAME = re.compile(r"[a-z0-9!#$%&'*+.^`|~-]+")
+_URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?(/.*)?")
+_PORTS = {"http": 80, "https": 443}
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamAddress:
+    """An upstream's origin and path prefix, from settings only. ``prefix`` is empty, or ends without a slash."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: bytes = b""
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read ``http(s)://host[:port][/prefix]``; raise ValueError, with the cure, for anything else."""
+        found = _URL.fullmatch(url)
+        if found is None or int(found[3] or 1) > _MAX_PORT:
+            raise ValueError(f"upstream {url!r} is not http(s)://host[:port][/prefix]. Cure: write it so")
+        try:
+            prefix = canonical((found[4] or "/").encode("ascii")).rstrip(b"/")
+        except (MalformedRequest, UnicodeEncodeError):
+            raise ValueError(f"upstream {url!r} has an ambiguous path. Cure: plain segments, nothing encoded") from None
+        return cls(found[1], found[2].lower(), int(found[3] or _PORTS[found[1]]), prefix)
+
+    @property
+    def default_port(self) -> int:
+        """The port that a URL of this scheme means where it names none."""
+        return _PORTS[self.scheme]
+
+    @property
+    def authority(self) -> bytes:
+        """Host, with its port unless it is the scheme's own (RFC 9110 4.2.3): the value of Host."""
+        return (self.host if self.port == self.default_port else f"{self.host}:{self.port}").encode()
+
+    @property
+    def origin(self) -> bytes:
+        """Scheme and authority, without a slash."""
+        return self.scheme.encode() + b"://" + self.authority
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One ``[[route]]``, as it was declared; a RouteTable is the proof that it can work.
+
+    A ``path`` that ends with a slash stands for all paths below it, any other for itself alone. The upstream is asked
+    for its own prefix followed by the whole path: with ``/api/`` → ``http://api/v1`` a call of ``/api/todolist``
+    becomes ``/v1/api/todolist``. ``timeout`` is in seconds, to connect, to answer, and between two blocks of a body;
+    ``max_body`` in bytes. Header names are lower-case. ``cacheable`` lets a browser keep what it revalidates;
+    ``redirects="pass"`` lets a Location lead off this site; ``sandbox=False`` trusts the upstream's documents like our
+    own page. No slots, for the properties that the hot path reads are computed once.
+    """
+
+    path: str
+    upstream: str
+    methods: frozenset[str] = ALL_METHODS
+    token: Literal["user", "user_or_none", "none"] = "user"  # noqa: S105 — the name of a policy
+    antiforgery: Literal["header", "fetch-metadata"] = "header"
+    request_headers: frozenset[str] = frozenset()
+    response_headers: frozenset[str] = frozenset()
+    timeout: float = 30.0
+    max_body: int = 1_048_576
+    ca_file: Path | None = None
+    redirects: Literal["refuse", "pass"] = "refuse"
+    cacheable: bool = False
+    sandbox: bool = True
+
+    @cached_property
+    def address(self) -> UpstreamAddress:
+        """Where the upstream is; ValueError for a URL that a RouteTable refuses."""
+        return UpstreamAddress.parse(self.upstream)
+
+    @cached_property
+    def request_names(self) -> frozenset[bytes]:
+        """The request headers that cross besides everybody's."""
+        return frozenset(name.encode() for name in self.request_headers)
+
+    @cached_property
+    def response_names(self) -> frozenset[bytes]:
+        """The response headers that come back besides everybody's."""
+        return frozenset(name.encode() for name in self.response_headers)
+
+    @cached_property
+    def answered_methods(self) -> frozenset[str]:
+        """The declared methods, and HEAD wherever GET is (RFC 9110 9.3.2)."""
+        return self.methods | {"HEAD"} if "GET" in self.methods else self.methods
+
+    def causes(self) -> list[str]:
+        """Why this route cannot work, one line each, with the cure; empty where it can."""
+        found = [*self._address_causes(), *self._policy_causes(), *self._header_causes()]
+        return [f"route {self.path}: {cause}" for cause in found]
+
+    def _address_causes(self) -> list[str]:
+        causes = []
+        try:
+            first = canonical(self.path.encode("ascii")).split(b"/")[1].decode()
+        except (MalformedRequest, UnicodeEncodeError):
+            causes.append("no request can have this path. Cure: /name/ or /name, percent-encoded as browsers do")
+        else:
+            if first in RESERVED:
+                causes.append(f"the BFF itself answers below /{first}. Cure: choose another first segment")
+        try:
+            UpstreamAddress.parse(self.upstream)
+        except ValueError as error:
+            causes.append(str(error))
+        if self.ca_file is not None:
+            try:
+                ssl.create_default_context(cafile=self.ca_file)
+            except OSError as error:  # ssl.SSLError, a file without a certificate, is one too
+                causes.append(f"ca_file {self.ca_file}: {error.strerror or error}. Cure: name a readable PEM file")
+        return causes
+
+    def _policy_causes(self) -> list[str]:
+        causes = []
+        unknown = sorted(self.methods - ALL_METHODS)
+        if unknown or not self.methods:
+            causes.append(f"methods {unknown or 'is empty'}. Cure: list some of {', '.join(sorted(ALL_METHODS))}")
+        if self.token not in TOKEN_POLICIES:
+            causes.append(f"token = {self.token!r} is not offered. Cure: one of {', '.join(sorted(TOKEN_POLICIES))}")
+        if self.antiforgery not in RELAYED_KINDS:
+            causes.append(f"antiforgery = {self.antiforgery!r} is no kind of a relayed route. Cure: header")
+        elif self.antiforgery == "fetch-metadata" and not self.methods <= READING:
+            causes.append('antiforgery = "fetch-metadata" is for reading. Cure: methods = ["GET"]')
+        if self.redirects not in {"refuse", "pass"}:
+            causes.append(f"redirects = {self.redirects!r} is unknown. Cure: refuse or pass")
+        if not self.timeout > 0 or self.max_body < 0:
+            causes.append("timeout or max_body can never be met. Cure: timeout > 0 seconds, max_body >= 0 bytes")
+        return causes
+
+    def _header_causes(self) -> list[str]:
+        causes = [
+            f"{name!r} is no lower-case header name. Cure: write it as in HTTP/2"
+            for name in sorted(self.request_headers | self.response_headers)
+            if not _NAME.fullmatch(name)
+        ]
+        causes += [
+            f"request header {name} never crosses. Cure: remove it"
+            for name in sorted(self.request_headers)
+            if never_crosses(name.encode())
+        ]
+        causes += [
+            f"response header {name} never comes back. Cure: remove it"
+            for name in sorted(self.response_headers)
+            if never_returns(name.encode())
+        ]
+        return causes

@@ -10,6 +10,7 @@ from typing import Any, Final
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey, import_key
 from joserfc.jws import JWSRegistry
+from joserfc.util import base64_to_int
 
 from bff.clock import Clock
 from bff.errors import AuthorizationServerUnavailable
@@ -113,7 +114,7 @@ def _read_key(jwk: dict[str, Any]) -> VerificationKey | None:
     if not isinstance(kid, str | None) or not isinstance(alg, str | None) or not _is_for_signatures(jwk):
         return None
     key = _import(jwk)
-    if key is None or isinstance(key, OctKey) or (isinstance(key, RSAKey) and key.public_key.key_size < MIN_RSA_BITS):
+    if key is None or isinstance(key, OctKey):
         return None
     return VerificationKey(kid=kid, alg=alg, kty=str(kty), crv=None if kty == "RSA" else str(crv), key=key)
 
@@ -129,6 +130,9 @@ def _import(jwk: dict[str, Any]) -> Key | None:
         name: value for name in _MEMBERS[jwk["kty"]] if isinstance(value := jwk.get(name), str)
     }
     try:
+        # Measured first, because joserfc imports a weak key with a mere warning.
+        if jwk["kty"] == "RSA" and base64_to_int(str(jwk.get("n"))).bit_length() < MIN_RSA_BITS:
+            return None
         return import_key(members)
     except (JoseError, ValueError):
         return None

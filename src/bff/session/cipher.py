@@ -20,10 +20,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bff.clock import Clock
 from bff.errors import SessionStoreUnavailable
-from bff.session.key_ring import CLOCK_TOLERANCE, Key, KeyRing, read_keys, write_keys
+from bff.session.key_ring import CLOCK_TOLERANCE, Key, KeyRing, read_keys, write_key_file, write_keys
 from bff.telemetry.logs import get_logger
 
-__all__ = ["Cipher", "Key", "KeyRing", "Opened", "Sealer", "open_under", "read_keys", "seal_under", "write_keys"]
+__all__ = [
+    "Cipher",
+    "Key",
+    "KeyRing",
+    "Opened",
+    "Sealer",
+    "open_under",
+    "read_keys",
+    "seal_under",
+    "write_key_file",
+    "write_keys",
+]
 
 VERSION = 1
 INSTANCE_BYTES = 8

@@ -162,6 +162,11 @@ class Jar:
         prefix = f"{policy.base}-tx-"
         return [name for name in self._values if name.startswith(prefix) and _STATE.fullmatch(name, len(prefix))]
 
+    def ours(self, policy: CookiePolicy) -> list[str]:
+        """The names of all cookies that are ours."""
+        own = re.compile(rf"{re.escape(policy.base)}(?:[.-].*)?")
+        return [name for name in self._values if own.fullmatch(name)]
+
     def weight(self, name: str) -> int:
         """How many bytes of the request's head one cookie takes."""
         return len(name) + 1 + len(self._values.get(name, b""))

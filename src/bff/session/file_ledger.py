@@ -16,7 +16,7 @@ from bff.clock import Clock
 from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.cipher import INSTANCE_BYTES
 from bff.session.endings import Ending, EndingsView, Reason
-from bff.session.ledger import Successor
+from bff.session.successor import Successor
 
 _Result = TypeVar("_Result")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from bff.clock import Clock
+from bff.clock import Clock, SystemClock
 from bff.errors import ConfigurationError
 
 CLOCK_TOLERANCE = 300.0  # seconds that the clocks of our own replicas may lie apart (rule F17)
@@ -75,9 +75,9 @@ class KeyRing:
         self.opens: Counter[str] = Counter()
 
     @classmethod
-    def generate(cls, clock: Clock) -> KeyRing:
+    def generate(cls, clock: Clock | None = None) -> KeyRing:
         """A ring of one new key that lives in memory only: whoever restarts signs everybody out."""
-        return cls((Key.generate(use_from=clock.now()),), clock)
+        return cls((Key.generate(use_from=0.0),), clock or SystemClock())
 
     @classmethod
     def load(cls, path: Path, clock: Clock) -> KeyRing:
@@ -120,6 +120,13 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     except (msgspec.MsgspecError, ValueError) as error:
         raise ConfigurationError([f"the key file {path} is not one of ours: {error}. Cure: bff keys"]) from error
     return tuple(sorted(keys, key=lambda key: key.use_from))
+
+
+def write_key_file(path: Path) -> None:
+    """A new file with a ring of one new key; raises ``FileExistsError`` rather than sign everybody out."""
+    if path.exists():
+        raise FileExistsError(path)
+    write_keys(path, (Key.generate(use_from=0.0),))
 
 
 def write_keys(path: Path, keys: tuple[Key, ...]) -> None:

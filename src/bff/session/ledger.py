@@ -5,22 +5,17 @@ It is no session store: it holds facts about sessions, never a session that woul
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from bff.clock import Clock
-from bff.session.cipher import INSTANCE_BYTES
+from bff.errors import ConfigurationError
 from bff.session.endings import Ending, EndingsView
+from bff.session.file_ledger import FileLedger
+from bff.session.memory_ledger import MemoryLedger
+from bff.session.successor import Successor
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Successor:
-    """What follows a generation: the newest's number, and its value sealed under the old refresh token (rule F4)."""
-
-    generation: int
-    newest: int
-    sealed: bytes = field(repr=False)
+__all__ = ["FileLedger", "Ledger", "MemoryLedger", "open_ledger"]
 
 
 class Ledger(Protocol):
@@ -88,77 +83,11 @@ class Ledger(Protocol):
         ...
 
 
-class MemoryLedger:
-    """A ledger that one process keeps to itself and forgets when it ends: for tests and nothing else."""
-
-    durable = False
-    fresh = True
-
-    def __init__(self, clock: Clock) -> None:
-        self.view = EndingsView()
-        self.instance = secrets.token_bytes(INSTANCE_BYTES)
-        self._clock = clock
-        self._logins: dict[bytes, tuple[float, bytes | None]] = {}
-        self._successors: dict[tuple[bytes, int], tuple[Successor, float]] = {}
-
-    async def catch_up(self, *, at_once: bool = False) -> None:
-        """Nobody else writes; what is over is forgotten now and then."""
-        if at_once:
-            self.view.trim(self._clock.now())
-
-    async def end(self, ending: Ending) -> None:
-        """Into the view, which is all there is."""
-        self.view.learn(ending)
-
-    async def spend_login(self, login: bytes, until: float) -> bool:
-        """First come, first served."""
-        now = self._clock.now()
-        self._logins = {mark: kept for mark, kept in self._logins.items() if kept[0] > now}
-        if login in self._logins:
-            return False
-        self._logins[login] = (until, None)
-        return True
-
-    async def release_login(self, login: bytes) -> None:
-        """As if it had never been spent."""
-        self._logins.pop(login, None)
-
-    async def keep_landing(self, login: bytes, sealed: bytes) -> None:
-        """Beside the login that was spent."""
-        if login in self._logins:
-            self._logins[login] = (self._logins[login][0], sealed)
-
-    async def landing(self, login: bytes) -> bytes | None:
-        """None while unknown."""
-        until, sealed = self._logins.get(login, (0.0, None))
-        return sealed if until > self._clock.now() else None
-
-    async def keep_successor(self, sid: bytes, successor: Successor, until: float) -> bool:
-        """Write once."""
-        key, now = (sid, successor.generation), self._clock.now()
-        self._successors = {known: kept for known, kept in self._successors.items() if kept[1] > now}
-        if key in self._successors:
-            return False
-        self._successors[key] = (successor, until)
-        self.view.learn_generation(sid, successor.newest, until)
-        return True
-
-    async def shorten_path(self, sid: bytes, successor: Successor) -> None:
-        """Only forward, and only what exists."""
-        known, until = self._successors.get((sid, successor.generation), (None, 0.0))
-        if known is not None and known.newest < successor.newest:
-            self._successors[sid, successor.generation] = (successor, until)
-
-    async def successor(self, sid: bytes, generation: int) -> Successor | None:
-        """While it lives."""
-        known, until = self._successors.get((sid, generation), (None, 0.0))
-        return known if until > self._clock.now() else None
-
-    async def acknowledge(self, sid: bytes, generation: int, until: float) -> None:
-        """Older entries only ever get shorter lives."""
-        for key, (successor, lives) in self._successors.items():
-            if key[0] == sid and key[1] < generation:
-                self._successors[key] = (successor, min(lives, until))
-
-    async def aclose(self) -> None:
-        """Nothing is open."""
+def open_ledger(setting: str, clock: Clock) -> Ledger:
+    """The ledger that ``session.ledger`` names: ``file:PATH`` or ``memory``; raises ``ConfigurationError``."""
+    kind, _, path = setting.partition(":")
+    if kind == "file" and path:
+        return FileLedger(Path(path), clock)
+    if setting == "memory":
+        return MemoryLedger(clock)
+    raise ConfigurationError([f"session.ledger {setting!r} is neither file:PATH nor memory. Cure: file:ledger.sqlite"])

@@ -9,6 +9,14 @@ from bff.oidc.messages import Claims, Refreshed, SignIn, TokenSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetimes:
+    """Seconds without activity, and seconds in all, after which a session is over."""
+
+    idle: float = 30 * 60
+    absolute: float = 12 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """Who is signed in, with which tokens, until when. Instants are in seconds since the epoch.
 

@@ -11,15 +11,9 @@ from bff.oidc.messages import LoginTransaction
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
 from bff.session.endings import Reason
 from bff.session.marks import Marks
-from bff.session.model import Session
+from bff.session.model import Lifetimes, Session
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifetimes:
-    """Seconds without activity, and seconds in all, after which a session is over."""
-
-    idle: float = 30 * 60
-    absolute: float = 12 * 60 * 60
+__all__ = ["CookieBudget", "Landing", "Lifetimes", "Presented", "SessionVault"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +68,7 @@ class SessionVault(Protocol):
     policy: CookiePolicy
     lifetimes: Lifetimes
 
-    async def keep_login(self, transaction: LoginTransaction, jar: Jar, *, form_post: bool = False) -> list[SetCookie]:
+    async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """Seal a login transaction into a cookie of its own; beyond eight, or the budget, the oldest is dropped."""
         ...
 
@@ -102,7 +96,7 @@ class SessionVault(Protocol):
         """The session cookies of a response, decided in the instant it starts and nowhere else (rule F2)."""
         ...
 
-    async def keep_generation(self, before: Session, after: Session) -> Session:
+    async def keep_generation(self, before: Session, after: Session, *, presented: Session | None = None) -> Session:
         """Make ``after`` the successor of ``before``; answers the one that stands, which may be another's (rule F4)."""
         ...
 
@@ -114,10 +108,54 @@ class SessionVault(Protocol):
         """Why this session is over, as far as this process knows, or None."""
         ...
 
-    async def end_session(self, session: Session, reason: Reason) -> None:
-        """Over from now on, in every generation, also for requests under way."""
+    async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
+        """Over from now on, in every generation; answers the deletions for the browser whose jar this is."""
+        ...
+
+    async def end_replaced(self, transaction: LoginTransaction) -> None:
+        """End the session that this sign-in replaces, if there is one (rule F23)."""
         ...
 
     def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
         """Take every session cookie back; a session named here is remembered in this browser as ended (rule F2)."""
+        ...
+
+    def idle_end(self, presented: Presented) -> float:
+        """The instant at which a presented session is over if nothing happens any more."""
+        ...
+
+    def tag(self, session: Session) -> str:
+        """The session's public name."""
+        ...
+
+    def tag_matches(self, session: Session, claimed: str) -> bool:
+        """Whether the page speaks for this session (rule F30)."""
+        ...
+
+    def logout_ticket(self, session: Session) -> str:
+        """What a sign-out link carries (rule F32)."""
+        ...
+
+    def is_logout_ticket(self, ticket: str, session: Session) -> bool:
+        """Whether the ticket is ours and this session's."""
+        ...
+
+    def keep_sign_out(self, url: str | None) -> SetCookie:
+        """Seal the way on to the authorization server for 60 seconds (rule F31)."""
+        ...
+
+    def take_sign_out(self, jar: Jar) -> tuple[str | None, list[SetCookie]]:
+        """The way on, or None, and the cookie's deletion."""
+        ...
+
+    def keep_logged_out_state(self, state: str) -> SetCookie:
+        """Remember the ``state`` of an end-session request (rule F33)."""
+        ...
+
+    def check_logged_out(self, jar: Jar, state: str | None) -> list[SetCookie]:
+        """Compare the ``state`` that came back, and forget ours."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what runs in the background."""
         ...

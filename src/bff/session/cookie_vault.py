@@ -1,0 +1,279 @@
+"""The session inside the cookie: sealed once per generation, found by its exact bytes, and asked on every call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from bff.clock import Clock
+from bff.errors import NoSession, SessionEnded, SessionError, SessionStoreUnavailable, SessionSuperseded
+from bff.oidc.messages import LoginTransaction
+from bff.session.cipher import Cipher, KeyRing
+from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.endings import Ending, Reason
+from bff.session.ledger import Ledger
+from bff.session.login_cookies import LoginCookies
+from bff.session.marks import Marks, mark_of_sid
+from bff.session.model import Lifetimes, Session
+from bff.session.opened import OpenedSession
+from bff.session.session_cookies import SessionCookies
+from bff.session.sign_out_cookies import SignOutCookies
+from bff.session.successor import Successor
+from bff.session.vault import CookieBudget, Presented
+from bff.telemetry import metrics
+from bff.telemetry.logs import get_logger
+
+_MEMORY = 64 * 1024 * 1024
+_SLIDE_EVERY = 60.0
+_ACKNOWLEDGED = 60.0  # seconds that an older generation is still followed after a newer one was presented (rule F4)
+_LATE = 5.0  # seconds after an ending in which nobody can have signed in again in the same browser
+_MOST_HOPS = 8
+
+_log = get_logger(__name__)
+
+
+class CookieVault(LoginCookies, SignOutCookies):
+    """A ``SessionVault`` that keeps nothing but what it may forget: cookies hold sessions, the ledger holds facts.
+
+    ``client_id`` and the policy's origin go into every key, so that no other application opens these cookies.
+    ``keep_id_token`` is for authorization servers that want an ``id_token_hint`` at sign-out.
+    """
+
+    def __init__(  # noqa: PLR0913 — what a deployment decides, each by its name
+        self,
+        ring: KeyRing,
+        policy: CookiePolicy,
+        ledger: Ledger,
+        clock: Clock,
+        lifetimes: Lifetimes | None = None,
+        *,
+        client_id: str,
+        budget: CookieBudget | None = None,
+        form_post: bool = False,
+        keep_id_token: bool = False,
+        memory_bytes: int = _MEMORY,
+    ) -> None:
+        cipher = Cipher(ring, clock, client_id=client_id, origin=policy.origin, instance=ledger.instance)
+        budget = budget or CookieBudget()
+        LoginCookies.__init__(self, policy, cipher, ledger, budget, form_post=form_post)
+        SignOutCookies.__init__(self, policy, cipher)
+        self.lifetimes = lifetimes or Lifetimes()
+        self._view = ledger.view
+        self._background: set[asyncio.Task[None]] = set()
+        self._sessions = SessionCookies(
+            policy,
+            cipher,
+            lifetimes=self.lifetimes,
+            budget=budget,
+            keep_id_token=keep_id_token,
+            memory_bytes=memory_bytes,
+        )
+
+    @property
+    def foreign_seals(self) -> int:
+        """Cookies of an instance that shares no ledger with this one, sealed while this one was running (rule F14)."""
+        return self._sessions.foreign_seals
+
+    async def keep_session(self, session: Session, jar: Jar) -> list[SetCookie]:
+        """Seal a new session; refused where its end became known while its sign-in was under way (rule F11)."""
+        await self._ledger.catch_up(at_once=True)
+        reason = self.ended(session)
+        if reason is not None:
+            raise SessionEnded(reason)
+        opened = self._sessions.seal(session)
+        return [*self._sessions.cookies(opened, jar, jar_is_complete=False), self._sessions.stamp(session)]
+
+    async def find_session(self, jar: Jar) -> Presented:
+        """What this jar presents. Without a session cookie that opens, the ledger is not even asked."""
+        opened = self._sessions.opened(jar)
+        if opened is None:
+            return Presented(jar, refusal=NoSession())
+        if not self._ledger.fresh:
+            await self._ledger.catch_up()
+        if not opened.acknowledged:
+            self._acknowledge(opened)
+        newest: OpenedSession | None = opened
+        if self._view.newest_generation(opened.marks.sid) > opened.session.generation:
+            newest = await self._follow(opened)
+        return self._judged(jar, opened, newest)
+
+    def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
+        """Ended → deletions; a newer generation → its bytes; a stamp older than a minute → a new one; else nothing.
+
+        A response that starts long after its session's end leaves the jar alone: it may be somebody else's by now.
+        """
+        session, marks = presented.session, presented.marks
+        if session is None or marks is None:
+            return self._due_to_refused(presented)
+        ending = self._view.ended(marks, session.id_token_issued_at)
+        if ending is not None:
+            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > _LATE
+            return [] if late else self.deletions(presented.jar)
+        due: list[SetCookie] = []
+        newer = self._sessions.newer_than(marks, presented.presented_generation)
+        if newer is not None:
+            due = self._sessions.cookies(newer, presented.jar)
+        if slides and self._clock.now() - presented.last_activity > _SLIDE_EVERY:
+            due.append(self._sessions.stamp(session))
+        return due
+
+    async def keep_generation(self, before: Session, after: Session, *, presented: Session | None = None) -> Session:
+        """Make ``after`` what follows ``before``, for every process and after a restart; answers the one that stands.
+
+        ``presented`` is the older generation on whose behalf this happens: its path is shortened to the newest (F4).
+        """
+        opened = self._sessions.seal(after)
+        if not await self._keep_successor(before, opened):
+            return await self.newest(before)
+        self._sessions.newest_of(opened)
+        if presented is not None and presented.generation < before.generation:
+            with suppress(SessionStoreUnavailable):  # the long way is still there
+                await self._ledger.shorten_path(opened.marks.sid, _successor(presented, opened))
+        return after
+
+    async def newest(self, session: Session) -> Session:
+        """The newest generation reachable from this one; raises ``SessionSuperseded`` where the way there is closed."""
+        await self._ledger.catch_up(at_once=True)
+        mark = Marks.of(session).sid
+        while session.generation < self._view.newest_generation(mark):
+            found = await self._next(mark, session)
+            if found is None:
+                raise SessionSuperseded
+            self._sessions.newest_of(found)
+            session = found.session
+        return session
+
+    def ended(self, session: Session) -> Reason | None:
+        """Why this session is over, or None; time is not asked."""
+        ending = self._view.ended(Marks.of(session), session.id_token_issued_at)
+        return None if ending is None else ending.reason
+
+    async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
+        """Dead in this process before anything is awaited, dead everywhere when the ledger has it.
+
+        Answers the deletions for the browser whose jar this is, and its memory of the session's end.
+        """
+        marks = Marks.of(session)
+        if self._view.ended(marks, session.id_token_issued_at) is None:
+            metrics.sessions_ended.labels(reason=reason.value).inc()
+        self._sessions.forget(marks)
+        await self._ledger.end(Ending.of_session(session, reason, at=self._clock.now()))
+        return [] if jar is None else self.deletions(jar, ended=session)
+
+    async def end_replaced(self, transaction: LoginTransaction) -> None:
+        """The session that was here when this sign-in began is over, whatever generation it has reached (rule F23)."""
+        if transaction.replaces is None:
+            return
+        now = self._clock.now()
+        until = now + self.lifetimes.absolute
+        metrics.sessions_ended.labels(reason=Reason.REPLACED.value).inc()
+        mark = mark_of_sid(transaction.replaces)
+        await self._ledger.end(Ending(mark=mark, reason=Reason.REPLACED, at=now, until=until))
+
+    def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
+        """Take the session's cookies back; with ``ended``, remember in this browser that this session is over."""
+        deleted = self._sessions.deletions(jar)
+        return deleted if ended is None else [*deleted, self._sessions.out(jar, ended)]
+
+    def idle_end(self, presented: Presented) -> float:
+        """The last activity that is known and the idle lifetime, never behind the absolute end."""
+        session = presented.require()
+        return min(presented.last_activity + self.lifetimes.idle, session.absolute_end)
+
+    async def aclose(self) -> None:
+        """Finish what runs in the background; the ledger is closed by whoever opened it."""
+        await self.close_logins()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    def _judged(self, jar: Jar, opened: OpenedSession, newest: OpenedSession | None) -> Presented:
+        current = newest or opened
+        session, now = current.session, self._clock.now()
+        last = min(now, max(self._sessions.last_activity(opened, jar), session.active_at))
+        refusal: SessionError | None = None
+        reason = self._over(opened, session, now, last)
+        if reason is None and self._sessions.named_out(opened, jar):
+            reason = Reason.SIGNED_OUT
+        if reason is not None:
+            refusal = SessionEnded(reason)
+        elif newest is None:
+            refusal = SessionSuperseded()
+        return Presented(
+            jar,
+            session=session if refusal is None else None,
+            marks=opened.marks,
+            presented=opened.session,
+            last_activity=last,
+            sealed_at=current.sealed_at,
+            refusal=refusal,
+        )
+
+    def _over(self, opened: OpenedSession, session: Session, now: float, last_activity: float) -> Reason | None:
+        ending = self._view.ended(opened.marks, session.id_token_issued_at)
+        if ending is not None:
+            return ending.reason
+        if now >= session.absolute_end:
+            ceiling = session.claims.get("session_expiry")
+            return Reason.SESSION_EXPIRY if session.absolute_end == ceiling else Reason.ABSOLUTE
+        return Reason.IDLE if now - last_activity > self.lifetimes.idle else None
+
+    def _due_to_refused(self, presented: Presented) -> list[SetCookie]:
+        """Only an ended session's cookies are taken back; what does not open may be another replica's to open (F21)."""
+        refusal = presented.refusal
+        if not isinstance(refusal, SessionEnded) or refusal.reason == Reason.REPLACED:
+            return []
+        return self.deletions(presented.jar)
+
+    async def _follow(self, opened: OpenedSession) -> OpenedSession | None:
+        """From an older generation to the newest, along the ledger's successors; None once that way has lapsed."""
+        current = opened
+        for _ in range(_MOST_HOPS):
+            found = await self._next(opened.marks.sid, current.session)
+            if found is None:
+                return None
+            current = found
+            if current.session.generation >= self._view.newest_generation(opened.marks.sid):
+                self._sessions.newest_of(current)
+                return current
+        return None
+
+    async def _next(self, mark: bytes, session: Session) -> OpenedSession | None:
+        successor = await self._ledger.successor(mark, session.generation)
+        value = None if successor is None else successor.value_for(session)
+        found = None if value is None else self._sessions.open(value)
+        if found is None or found.session.sid != session.sid or found.session.generation <= session.generation:
+            return None
+        return found
+
+    async def _keep_successor(self, before: Session, opened: OpenedSession) -> bool:
+        """Whether this generation is the one that stands.
+
+        The old refresh token is spent by now: where the ledger fails, the answer under way still carries the new one.
+        """
+        mark, until = opened.marks.sid, opened.session.absolute_end
+        try:
+            return await self._ledger.keep_successor(mark, _successor(before, opened), until)
+        except SessionStoreUnavailable as error:
+            _log.error("successor_not_kept", detail=error.detail)
+            self._view.learn_generation(mark, opened.session.generation, until)
+            return True
+
+    def _acknowledge(self, opened: OpenedSession) -> None:
+        """The browser holds this generation, so that the way from older ones may lapse; nobody waits for that."""
+        opened.acknowledged = True
+        until = self._clock.now() + _ACKNOWLEDGED
+        self._run(self._ledger.acknowledge(opened.marks.sid, opened.session.generation, until))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        async def quietly() -> None:
+            with suppress(SessionStoreUnavailable):  # an entry that lives longer than it must harms nobody
+                await work
+
+        task = asyncio.create_task(quietly())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _successor(before: Session, newest: OpenedSession) -> Successor:
+    return Successor.of(before, newest=newest.session.generation, value=newest.value)

@@ -1,0 +1,1 @@
+"""Who is registered, and how a client proves who it is."""

@@ -1,0 +1,1 @@
+"""What can go wrong on purpose, in tests: names, a signer that lies, a wire that breaks."""

@@ -1,0 +1,1 @@
+"""The endpoints: each reads its parameters, asks the floors below, and answers."""

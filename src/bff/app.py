@@ -30,20 +30,21 @@ from bff.oidc.back_channel import open_back_channel
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
 from bff.oidc.relying_party import Registration, RelyingParty, Rule
 from bff.problems import problem_response
-from bff.relay.relay import Relay
-from bff.relay.route_table import Route, RouteTable
+from bff.relay.relay import PRESENTED, Relay
+from bff.relay.route import Route
+from bff.relay.route_table import RouteTable
 from bff.relay.upstream import HttpxUpstream
 from bff.routes import docs, health, login, logout, pages, user
-from bff.routes.dependencies import PRESENTED, Services, has_policy
+from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.cipher import KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
-from bff.session.ledger import open_ledger
-from bff.session.model import Lifetimes
-from bff.session.vault import Presented
+from bff.session.ledger import Ledger, open_ledger
+from bff.session.vault import CookieBudget, Lifetimes, Presented
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
+from bff.telemetry import metrics
 from bff.telemetry.logs import get_logger, trace_id
 from bff.telemetry.traces import trace_id_of
 
@@ -63,21 +64,29 @@ def create_app(
     authority = settings.authority
     http = open_back_channel(transport=transport, ca_file=authority.ca_file, proxy_url=authority.proxy_url)
     relying_party = RelyingParty(registration_of(settings), http=http, clock=clock)
-    keys = KeyRing.load(settings.session.keys_file, clock) if settings.session.keys_file else KeyRing.generate()
-    lifetimes = Lifetimes(idle=settings.session.idle, absolute=settings.session.absolute)
-    ledger = open_ledger(settings.session.ledger, keys, clock)
-    policy = CookiePolicy.for_public_url(settings.origin)
-    vault = CookieVault(keys, policy, ledger, clock, lifetimes, client_id=authority.client_id)
+    ledger = open_ledger(settings.session.ledger, clock)
+    vault = vault_of(settings, ledger, clock)
     tokens = AccessTokens(relying_party, vault, ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = HttpxUpstream(transport=transport)
-    relay = Relay(RouteTable([route_of(route) for route in settings.route]), antiforgery, vault, tokens, upstream)
+    routes = RouteTable([route_of(route) for route in settings.route])
+    relay = Relay(
+        routes,
+        antiforgery,
+        vault,
+        tokens,
+        upstream,
+        public_origin=settings.origin,
+        clock=clock,
+        observe=observe_relayed,
+    )
 
     app = BFF(relay, PublicName(settings.origin), vault)
     app.state.services = Services(
         relying_party=relying_party,
         vault=vault,
         tokens=tokens,
+        ledger=ledger,
         antiforgery=antiforgery,
         clock=clock,
         public_claims=settings.session.claims,
@@ -86,10 +95,32 @@ def create_app(
     app.state.ui_assets = docs.load_ui_assets()
     first = settings.route[0].upstream.rstrip("/") + "/openapi.json" if settings.route else None
     app.state.api_document = docs.ApiDocument(http, first)
-    app.state.closing = [tokens.aclose, upstream.aclose, http.aclose, ledger.aclose]
+    app.state.closing = [tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
     for router in (login.router, logout.router, user.router, health.router, docs.router):
         app.include_router(router)
     return app
+
+
+def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock) -> CookieVault:
+    """Sessions in sealed cookies, under the key ring of the settings."""
+    session, authority = settings.session, settings.authority
+    return CookieVault(
+        KeyRing.load(session.keys_file, clock) if session.keys_file else KeyRing.generate(clock),
+        CookiePolicy.for_public_url(settings.origin),
+        ledger,
+        clock,
+        Lifetimes(idle=session.idle, absolute=session.absolute),
+        client_id=authority.client_id,
+        budget=CookieBudget(total=session.max_cookie_bytes),
+        form_post=authority.response_mode == "form_post",
+        keep_id_token=authority.end_session == "id_token_hint",
+    )
+
+
+def observe_relayed(route: str, status: int, seconds: float) -> None:
+    """Count one relayed call by its route's own path, never by the URL."""
+    metrics.relayed.labels(route, f"{status // 100}xx").inc()
+    metrics.relay_seconds.labels(route).observe(seconds)
 
 
 def registration_of(settings: BFFSettings) -> Registration:

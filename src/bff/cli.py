@@ -13,10 +13,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from bff.app import create_app
+from bff.clock import SystemClock
 from bff.errors import ConfigurationError
 from bff.routes import health
 from bff.server import uvicorn_config
-from bff.session.cipher import write_key_file
+from bff.session.cipher import Key, write_keys
 from bff.settings import BFFSettings, load_settings
 from bff.telemetry.logs import configure_logging
 
@@ -73,13 +74,12 @@ def keys() -> None:
 @click.option("--file", "path", type=click.Path(path_type=Path), required=True)
 def new(path: Path) -> None:
     """Write a new key ring of one key, readable by its owner alone."""
-    try:
-        write_key_file(path)
-    except FileExistsError:
+    if path.exists():
         click.echo(
             f"{path} exists, and a key ring is never overwritten: whoever is signed in would be signed out.", err=True
         )
         sys.exit(1)
+    write_keys(path, (Key.generate(use_from=SystemClock().now()),))
 
 
 def _settings(config: Path | None) -> BFFSettings:

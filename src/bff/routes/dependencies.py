@@ -16,13 +16,14 @@ from bff.clock import Clock
 from bff.errors import MalformedRequest
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.relying_party import RelyingParty
+from bff.relay.relay import PRESENTED
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookies import Jar
+from bff.session.ledger import Ledger
 from bff.session.model import Session
 from bff.session.vault import Presented, SessionVault
 
 MAX_QUERY_BYTES = 8192
-PRESENTED = "bff.presented"
 POLICY = "bff_policy"
 
 
@@ -33,6 +34,7 @@ class Services:
     relying_party: RelyingParty
     vault: SessionVault
     tokens: AccessTokens
+    ledger: Ledger
     antiforgery: Antiforgery
     clock: Clock
     public_claims: tuple[str, ...]

@@ -40,7 +40,7 @@ async def _authority(services: Services) -> bool:
 
 async def _ledger(services: Services) -> bool:
     try:
-        await services.vault.ready()
+        await services.ledger.catch_up(at_once=True)
     except Unavailable:
         return False
     return True

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from bff.errors import BFFError, LoginLoop, MalformedRequest, SessionError
+from bff.errors import BFFError, LoginLoop, MalformedRequest
 from bff.gate.login_request import parse_login_request
-from bff.oidc.messages import AuthorizationResponse
+from bff.oidc.messages import AuthorizationResponse, LoginTransaction
 from bff.routes.dependencies import Cookies, Query, Services, ServicesOf, guarded, query_pairs
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.cookies import Jar, SetCookie
-from bff.session.endings import Reason
 from bff.session.model import Session
+from bff.session.vault import Landing
 from bff.telemetry import metrics
 from bff.telemetry.logs import trace_id
 
 MAX_FORM_BYTES = 16 * 1024
+MAX_ATTEMPTS = 3
 router = APIRouter(include_in_schema=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """What one authorization response led to: where to go or why not, and the cookies, the same for every delivery."""
-
-    location: str | None
-    failure: BFFError | None
-    cookies: tuple[SetCookie, ...]
-
-    def response(self) -> Response:
-        """303 to the page that began the sign-in, or the page that says what happened."""
-        if self.failure is not None:
-            return with_cookies(failed_navigation(self.failure, trace_id.get()), self.cookies)
-        return with_cookies(see_other(self.location or "/"), self.cookies)
 
 
 def see_other(location: str) -> Response:
@@ -53,17 +39,14 @@ def with_cookies(response: Response, cookies: tuple[SetCookie, ...] | list[SetCo
 @router.get("/bff/login", dependencies=[Depends(guarded("navigation"))])
 async def login(services: ServicesOf, query: Query, jar: Cookies) -> Response:
     """Begin a sign-in; the transaction names the session it will replace, because the callback cannot see it (F23)."""
-    asked = replace(parse_login_request(query), replaces=await _current_sid(services, jar))
+    presented = await services.vault.find_session(jar)
+    replaces = None if presented.session is None else presented.session.sid
+    asked = replace(parse_login_request(query), replaces=replaces)
     authorization, transaction = await services.relying_party.begin_login(asked)
-    return with_cookies(see_other(authorization.url), await services.vault.keep_login(transaction, jar))
-
-
-async def _current_sid(services: Services, jar: Jar) -> str | None:
-    """The session that this browser shows, if it shows one."""
-    try:
-        return (await services.vault.find_session(jar)).require().sid
-    except SessionError:
-        return None
+    kept = await services.vault.keep_login(transaction, jar)
+    # What does not open is of no use to anybody who is about to sign in, and is cleared here alone (F21).
+    cleared = services.vault.deletions(jar) if presented.refusal is not None else []
+    return with_cookies(see_other(authorization.url), [*cleared, *kept])
 
 
 async def _response_pairs(request: Request) -> list[tuple[str, str]]:
@@ -85,28 +68,27 @@ async def _response_pairs(request: Request) -> list[tuple[str, str]]:
 async def callback(
     services: ServicesOf, jar: Cookies, pairs: Annotated[list[tuple[str, str]], Depends(_response_pairs)]
 ) -> Response:
-    """Duplicates → state → iss → error → code; a second delivery of an answer gets the first one's outcome (F18)."""
+    """Duplicates → state → iss → error → code; whatever comes of it, the transaction's cookie goes."""
     response = AuthorizationResponse.parse(pairs)
-    transaction, _ = await services.vault.open_login(jar, response.state)
-    arrival = await services.vault.once(transaction, lambda: _arrive(services, response, jar))
-    return arrival.response()
-
-
-async def _arrive(services: Services, response: AuthorizationResponse, jar: Jar) -> Arrival:
-    """Spend the transaction and turn the response into a session; whatever happens, the transaction's cookie goes."""
     transaction, spent = await services.vault.take_login(jar, response.state)
     try:
-        sign_in = await services.relying_party.complete_login(response, transaction)
-        loop, attempts = services.vault.count_arrival(jar)
-        if loop:
-            raise LoginLoop
-        session = Session.begin(sign_in, now=services.clock.now(), absolute_seconds=services.vault.lifetimes.absolute)
-        if transaction.replaces is not None:
-            await services.vault.end_sid(transaction.replaces, Reason.REPLACED)
-        kept = await services.vault.keep_session(session, jar)
+        landing = await services.vault.once(transaction, lambda: _arrive(services, response, transaction, jar))
     except BFFError as failure:
         metrics.logins.labels(type(failure).__name__).inc()
-        return Arrival(None, failure, tuple(spent))
+        return with_cookies(failed_navigation(failure, trace_id.get()), spent)
+    return with_cookies(see_other(landing.location), [*spent, *landing.cookies])
+
+
+async def _arrive(
+    services: Services, response: AuthorizationResponse, transaction: LoginTransaction, jar: Jar
+) -> Landing:
+    """Turn one response into a session, once: a second delivery of it gets these very bytes (rule F18)."""
+    sign_in = await services.relying_party.complete_login(response, transaction)
+    attempts, counted = services.vault.login_attempts(jar, transaction)
+    if attempts >= MAX_ATTEMPTS:
+        raise LoginLoop
+    session = Session.begin(sign_in, now=services.clock.now(), absolute_seconds=services.vault.lifetimes.absolute)
+    await services.vault.end_replaced(transaction)
+    kept = await services.vault.keep_session(session, jar)
     metrics.logins.labels("signed_in").inc()
-    metrics.sessions_started.inc()
-    return Arrival(transaction.return_to, None, (*spent, *attempts, *kept))
+    return Landing(location=transaction.return_to, cookies=(counted, *kept))

@@ -1,0 +1,52 @@
+"""The one door to this package's security: everything else in it is its own business.
+
+server = ResourceServer(issuers=["https://issuer.example"], rules=TokenRules(audience="my-api", profile="rfc9068"))
+app = FastAPI()
+protect(app, server)
+
+@app.get("/things", dependencies=[requires(scopes={"Things.Read"})])
+async def things(principal: CurrentPrincipal) -> list[str]: ...
+"""
+
+from __future__ import annotations
+
+from resource_api.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    KeySetUnavailable,
+    NoCredentials,
+)
+from resource_api.security.dependencies import CurrentPrincipal, GuardedRoute, public, requires
+from resource_api.security.issuers import Issuer
+from resource_api.security.openapi import problem_response
+from resource_api.security.principal import Principal
+from resource_api.security.protection import protect
+from resource_api.security.resource_server import ResourceServer, configuration_faults
+from resource_api.security.route_audit import audit_routes
+from resource_api.security.rules import ProfileName, TokenRules
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "CurrentPrincipal",
+    "GuardedRoute",
+    "InsufficientScope",
+    "InvalidRequest",
+    "InvalidToken",
+    "Issuer",
+    "KeySetUnavailable",
+    "NoCredentials",
+    "Principal",
+    "ProfileName",
+    "ResourceServer",
+    "TokenRules",
+    "audit_routes",
+    "configuration_faults",
+    "problem_response",
+    "protect",
+    "public",
+    "requires",
+]

@@ -1,0 +1,167 @@
+"""The verification of an access token, in numbered steps (RFC 9068 4, RFC 8725 3, and the Entra profile).
+
+     1 shape      at most 16 KB; three segments of canonical base64url
+     2 header     strict JSON; nothing that changes what is verified or brings a key along
+     3 type       ``typ`` is the profile's
+     4 algorithm  in our own list
+     5 issuer     ``iss`` is exactly one that is trusted; so a stranger's token never makes us fetch keys
+     6 key        published by that issuer under the token's ``kid``, for this algorithm
+     7 signature  over the very bytes that are read
+     8 key issuer the key's own ``issuer``, where it has one, is the token's
+     9 audience   ``aud`` names us
+    10 times      ``exp``, ``nbf``, ``iat``
+    11 … 14       the profile's: kind, tenant, client, caller
+
+Whatever comes, only InvalidToken and KeySetUnavailable leave this file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from resource_api.clock import Clock
+from resource_api.errors import InvalidToken
+from resource_api.security.claims import Claims, instant, text
+from resource_api.security.key_set import KeySet
+from resource_api.security.principal import Principal
+from resource_api.security.profiles import PROFILES, V1_CURE
+from resource_api.security.rules import TokenRules
+from resource_api.security.signature import MAX_KID_LENGTH, VerificationKey
+from resource_api.security.strict_json import UnclearJSONError, parse_object
+
+MAX_TOKEN_BYTES = 16 * 1024
+_SEGMENTS = re.compile(rb"([A-Za-z0-9_-]{2,})\.([A-Za-z0-9_-]{2,})\.([A-Za-z0-9_-]{2,})").fullmatch
+_REFUSED_HEADERS = frozenset({"crit", "zip", "b64", "enc", "jku", "x5u", "jwk", "x5c"})
+
+
+class AccessTokenVerifier:
+    """Turns a token into the Principal it proves, by one set of rules and the keys of the issuers trusted."""
+
+    def __init__(self, rules: TokenRules, key_sets: Mapping[str, KeySet], clock: Clock) -> None:
+        self._rules = rules
+        self._profile = PROFILES[rules.profile]
+        self._key_sets = key_sets
+        self._clock = clock
+
+    async def verify(self, token: bytes) -> Principal:
+        """The caller that this token proves. Raises InvalidToken, or KeySetUnavailable where nobody can tell."""
+        header_segment, payload_segment, _ = _segments(token)
+        header = _header(header_segment)
+        self._check_type(header)
+        alg, kid = self._algorithm(header), _kid(header)
+        claims = _claims(payload_segment)
+        key_set = self._trusted(claims)
+        key = _signing_key(token, await key_set.matching(kid, alg))
+        _check_key_issuer(key, claims)
+        self._check_audience(claims)
+        self._check_times(claims)
+        text(claims, "sub", "14 caller")
+        return self._profile.principal(claims, self._rules)
+
+    def _check_type(self, header: Mapping[str, Any]) -> None:
+        typ = header.get("typ")
+        if "typ" in header and not isinstance(typ, str):
+            raise InvalidToken("3 type", "typ is not a string")
+        if (typ.lower() if isinstance(typ, str) else None) not in self._profile.types:
+            raise InvalidToken("3 type", f"typ is not one of profile {self._rules.profile}")
+
+    def _algorithm(self, header: Mapping[str, Any]) -> str:
+        alg = header.get("alg")
+        if not isinstance(alg, str) or alg not in self._rules.algorithms:
+            raise InvalidToken("4 algorithm", "alg is not in the list of algorithms")
+        return alg
+
+    def _trusted(self, claims: Claims) -> KeySet:
+        issuer = claims.get("iss")
+        key_set = self._key_sets.get(issuer) if isinstance(issuer, str) else None
+        if key_set is None:
+            trusted = ", ".join(self._key_sets)
+            raise InvalidToken("5 issuer", V1_CURE if claims.get("ver") == "1.0" else f"iss is not one of: {trusted}")
+        return key_set
+
+    def _check_audience(self, claims: Claims) -> None:
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if not all(isinstance(one, str) for one in audiences):
+            raise InvalidToken("9 audience", "aud is neither a string nor an array of strings")
+        if self._rules.audience not in audiences:
+            expected = f"aud does not name {self._rules.audience}"
+            raise InvalidToken("9 audience", V1_CURE if claims.get("ver") == "1.0" else expected)
+
+    def _check_times(self, claims: Claims) -> None:
+        now, leeway = self._clock.now(), self._rules.leeway
+        if instant(claims, "exp", "10 times") <= now - leeway:
+            raise InvalidToken("10 times", "expired")
+        if instant(claims, "iat", "10 times") > now + leeway:
+            raise InvalidToken("10 times", "issued in the future: compare this machine's clock with the issuer's")
+        if "nbf" in claims and instant(claims, "nbf", "10 times") > now + leeway:
+            raise InvalidToken("10 times", "not valid yet")
+
+
+def _segments(token: bytes) -> tuple[bytes, bytes, bytes]:
+    """The three segments; one token has one spelling, so that a digest of it is its name."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise InvalidToken("1 shape", f"longer than {MAX_TOKEN_BYTES} bytes")
+    match = _SEGMENTS(token)
+    if match is None:
+        raise InvalidToken("1 shape", "not three segments of base64url")
+    header, payload, signature = match.groups()
+    return _decoded(header), _decoded(payload), _decoded(signature)
+
+
+def _decoded(segment: bytes) -> bytes:
+    try:
+        value = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise InvalidToken("1 shape", "not base64url") from error
+    if base64.urlsafe_b64encode(value).rstrip(b"=") != segment:
+        raise InvalidToken("1 shape", "not canonical base64url")
+    return value
+
+
+def _header(document: bytes) -> dict[str, Any]:
+    try:
+        header = parse_object(document)
+    except UnclearJSONError as error:
+        raise InvalidToken("2 header", str(error)) from error
+    refused = header.keys() & _REFUSED_HEADERS
+    if refused:
+        raise InvalidToken("2 header", f"{', '.join(sorted(refused))} must not be there")
+    return header
+
+
+def _kid(header: Mapping[str, Any]) -> str | None:
+    kid = header.get("kid")
+    if "kid" in header and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
+        raise InvalidToken("6 key", f"kid is not a string of 1 to {MAX_KID_LENGTH} characters")
+    return kid
+
+
+def _claims(document: bytes) -> dict[str, Any]:
+    try:
+        return parse_object(document)
+    except UnclearJSONError as error:
+        raise InvalidToken("5 issuer", str(error)) from error
+
+
+def _signing_key(token: bytes, keys: tuple[VerificationKey, ...]) -> VerificationKey:
+    if not keys:
+        raise InvalidToken("6 key", "the issuer publishes no such key")
+    for key in keys:
+        if key.signed(token):
+            return key
+    raise InvalidToken("7 signature", "not this key's")
+
+
+def _check_key_issuer(key: VerificationKey, claims: Claims) -> None:
+    """A JWK may name the issuer it signs for, as a template over tenants (K-34)."""
+    if key.issuer is None:
+        return
+    tenant = claims.get("tid")
+    expected = key.issuer.replace("{tenantid}", tenant) if isinstance(tenant, str) else key.issuer
+    if expected != claims["iss"]:
+        raise InvalidToken("8 key issuer", "the key signs for another issuer")

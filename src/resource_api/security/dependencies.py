@@ -1,0 +1,121 @@
+"""The seam to FastAPI: a rule on every route, and the caller as a parameter.
+
+    @router.get("/todos", dependencies=[requires(scopes={"ToDoList.Read"})])
+    async def todos(principal: CurrentPrincipal) -> ...
+
+``GuardedRoute`` asks a route's own rules before a byte of the body is read; ``protect`` makes it the application's, and
+a router takes it as ``APIRouter(route_class=GuardedRoute)``. Anywhere else a rule is asked as any dependency is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from typing import Annotated, Any, Final, TypeVar
+
+from fastapi import Depends, Request, Response, Security
+from fastapi.openapi.models import OAuth2, OAuthFlows
+from fastapi.params import Depends as DependsParameter
+from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
+
+from resource_api.errors import ConfigurationError, InsufficientScope, NoCredentials
+from resource_api.security.principal import Principal
+from resource_api.security.resource_server import ResourceServer
+
+SCHEME_NAME: Final = "OAuth2"
+_PUBLIC: Final = "__public_route__"
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+
+
+class Rule(SecurityBase):
+    """Who may call: a person's client with any one of ``scopes``, or an application with any one of ``app_roles``.
+
+    Names are compared exactly. A rule without a name lets nobody pass, and stops the start before that.
+    """
+
+    model = OAuth2(flows=OAuthFlows())
+    scheme_name = SCHEME_NAME
+
+    def __init__(self, scopes: tuple[str, ...], app_roles: tuple[str, ...]) -> None:
+        self.scopes = scopes
+        self.app_roles = app_roles
+        self._scopes = frozenset(scopes)
+        self._app_roles = frozenset(app_roles)
+
+    async def __call__(self, request: Request) -> Principal:
+        """Authenticate the request once, then check this rule. Raises AuthenticationError or InsufficientScope."""
+        principal = await authenticated(request)
+        self.check(principal)
+        return principal
+
+    def check(self, principal: Principal) -> None:
+        """Raise InsufficientScope unless the principal holds one of the names its kind may use."""
+        held, asked = (principal.app_roles, self._app_roles) if principal.is_app else (principal.scopes, self._scopes)
+        if held.isdisjoint(asked):
+            needed = self.app_roles if principal.is_app else self.scopes
+            raise InsufficientScope(self.scopes, f"a token of kind {principal.kind} needs one of: {' '.join(needed)}")
+
+
+def requires(*, scopes: Collection[str] = (), app_roles: Collection[str] = ()) -> Any:  # noqa: ANN401 — like Security()
+    """A dependency: any one of these scopes for a person, or any one of these app roles for an application.
+
+    A single string is a mistake that would be read letter by letter; it raises ConfigurationError.
+    """
+    for name, names in (("scopes", scopes), ("app_roles", app_roles)):
+        if isinstance(names, str):
+            raise ConfigurationError([f"requires({name}={names!r}) is one string. Cure: {name}={{{names!r}}}"])
+    rule = Rule(tuple(scopes), tuple(app_roles))
+    return Security(rule, scopes=list(rule.scopes))
+
+
+def public(endpoint: _Endpoint) -> _Endpoint:
+    """Mark a route that anybody may call; below the route's own decorator, and as visible as that."""
+    setattr(endpoint, _PUBLIC, True)
+    return endpoint
+
+
+def is_public(endpoint: object) -> bool:
+    """Whether the route was marked as one that anybody may call."""
+    return getattr(endpoint, _PUBLIC, False) is True
+
+
+def rules_among(dependencies: Iterable[DependsParameter]) -> list[Rule]:
+    """The rules declared by ``requires`` among a route's dependencies."""
+    return [one.dependency for one in dependencies if isinstance(one.dependency, Rule)]
+
+
+async def authenticated(request: Request) -> Principal:
+    """The caller, verified once per request and kept in ``request.state.principal``."""
+    state = request.scope.setdefault("state", {})
+    principal: Principal | None = state.get("principal")
+    if principal is None:
+        server: ResourceServer = request.app.state.resource_server
+        principal = state["principal"] = await server.authenticate(request.scope["headers"])
+    return principal
+
+
+async def current_principal(request: Request) -> Principal:
+    """The caller whom the route's rule let pass. Raises NoCredentials where no rule was asked: nobody was let pass."""
+    principal = request.scope.get("state", {}).get("principal")
+    if not isinstance(principal, Principal):
+        raise NoCredentials("no rule was asked before the handler")
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+
+
+class GuardedRoute(APIRoute):
+    """A route whose own rules are asked before its body is read: who may not call is not parsed either."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind the route's rules."""
+        handle = super().get_route_handler()
+        rules = rules_among(self.dependencies)
+
+        async def guarded(request: Request) -> Response:
+            for rule in rules:
+                await rule(request)
+            return await handle(request)
+
+        return guarded if rules else handle

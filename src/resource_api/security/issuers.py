@@ -1,0 +1,95 @@
+"""Whose tokens are trusted, and where that issuer publishes its keys (OIDC Discovery 1.0, RFC 8414)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from resource_api.errors import KeySetUnavailable
+from resource_api.security.strict_json import UnclearJSONError, parse_object
+
+FETCH_SECONDS = 5.0
+MAX_DOCUMENT_BYTES = 512 * 1024
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An issuer by its exact identifier. Its metadata may live under another name; ``jwks_uri`` goes without metadata.
+
+    Entra External ID names ``https://{tenant-guid}.ciamlogin.com/…`` from ``https://{subdomain}.ciamlogin.com/…``: the
+    two are never derived from each other.
+    """
+
+    identifier: str
+    metadata_url: str | None = None
+    jwks_uri: str | None = None
+
+    @property
+    def document_url(self) -> str:
+        """Where the metadata is, unless told otherwise (OIDC Discovery 4)."""
+        return self.metadata_url or f"{self.identifier.rstrip('/')}/.well-known/openid-configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """What an issuer's metadata says that we use."""
+
+    jwks_uri: str
+    authorization_endpoint: str | None = None
+    token_endpoint: str | None = None
+
+
+def is_safe_url(url: object) -> bool:
+    """Whether documents may be fetched from here: https anywhere, http only on this very machine."""
+    if not isinstance(url, str):
+        return False
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+
+
+async def discover(client: httpx.AsyncClient, issuer: Issuer) -> Endpoints:
+    """Read the issuer's metadata; its ``issuer`` must equal ours exactly (OIDC Discovery 4.3, RFC 8414 3.3)."""
+    if issuer.jwks_uri is not None:
+        return Endpoints(issuer.jwks_uri)
+    metadata, _ = await fetch_object(client, issuer.document_url)
+    if metadata.get("issuer") != issuer.identifier:
+        raise KeySetUnavailable(f"{issuer.document_url} names another issuer than {issuer.identifier}")
+    jwks_uri = metadata.get("jwks_uri")
+    if not isinstance(jwks_uri, str) or not is_safe_url(jwks_uri):
+        raise KeySetUnavailable(f"{issuer.document_url} has no jwks_uri that may be fetched")
+    return Endpoints(jwks_uri, _endpoint(metadata, "authorization_endpoint"), _endpoint(metadata, "token_endpoint"))
+
+
+def _endpoint(metadata: Mapping[str, Any], name: str) -> str | None:
+    url = metadata.get(name)
+    return url if isinstance(url, str) and is_safe_url(url) else None
+
+
+async def fetch_object(client: httpx.AsyncClient, url: str) -> tuple[dict[str, Any], httpx.Headers]:
+    """GET one JSON object: status 200, no redirect, at most 512 KB, within 5 seconds. Raises KeySetUnavailable."""
+    try:
+        async with asyncio.timeout(FETCH_SECONDS), client.stream("GET", url) as response:
+            if response.status_code != httpx.codes.OK:
+                raise KeySetUnavailable(f"{url} answered {response.status_code}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise KeySetUnavailable(f"{url} sent a compressed document, whose size nobody can bound")
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MAX_DOCUMENT_BYTES:
+                    raise KeySetUnavailable(f"{url} sent more than {MAX_DOCUMENT_BYTES} bytes")
+        return parse_object(bytes(body)), response.headers
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
+        raise KeySetUnavailable(f"{url}: {type(error).__name__}") from error
+    except UnclearJSONError as error:
+        raise KeySetUnavailable(f"{url}: {error}") from error

@@ -1,0 +1,40 @@
+"""Who calls, as proven by a verified access token."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A person's client, or an application of its own; whoever holds one holds a verified caller.
+
+    ``scopes`` is what a person delegated: empty for an app. ``app_roles`` is what was granted to the application
+    itself: empty for a person, whose roles never widen access (A-25, A-38). ``owner`` is the key of what the caller
+    owns: ``object_id`` in Entra's tokens, else ``subject``. ``expires_at`` is an instant in seconds.
+    """
+
+    kind: Literal["user", "app"]
+    issuer: str
+    subject: str
+    owner: str
+    client_id: str
+    scopes: frozenset[str]
+    app_roles: frozenset[str]
+    expires_at: float
+    tenant: str | None = None
+    object_id: str | None = None
+    claims: Mapping[str, Any] = field(repr=False, compare=False)
+
+    @property
+    def is_app(self) -> bool:
+        """An application acts in its own name, with no person behind it."""
+        return self.kind == "app"
+
+    @property
+    def tag(self) -> str:
+        """Eight characters that tell callers apart in a log, and say nothing about them."""
+        return hashlib.sha256(f"{self.issuer}\n{self.subject}".encode()).hexdigest()[:8]

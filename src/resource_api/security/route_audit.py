@@ -1,0 +1,81 @@
+"""Every route says who may call it, or the application does not start: all the routes that do not, at once, by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+
+from resource_api.errors import ConfigurationError
+from resource_api.security.dependencies import Rule, current_principal, is_public
+from resource_api.security.resource_server import ResourceServer
+
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch
+
+
+def audit_routes(app: FastAPI, server: ResourceServer) -> None:
+    """Raise ConfigurationError with one line for each route without a policy, or with one that cannot be meant.
+
+    FastAPI's own documentation pages are public where the application has them. A mounted application has no rule of
+    ours: it is refused, since nobody could say here who may call it.
+    """
+    own_pages = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
+    faults = [
+        f"{_name(context)}: {fault}"
+        for context in iter_route_contexts(app.routes)
+        if context.path not in own_pages or isinstance(getattr(context, "dependant", None), Dependant)
+        for fault in _faults(context, server)
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+
+
+def rules_of(context: RouteContext) -> list[Rule]:
+    """Every rule a route will ask: its own, its router's, and those its parameters depend on."""
+    dependant = getattr(context, "dependant", None)
+    return (
+        [one.call for one in _all(dependant) if isinstance(one.call, Rule)] if isinstance(dependant, Dependant) else []
+    )
+
+
+def _faults(context: RouteContext, server: ResourceServer) -> Iterator[str]:
+    rules = rules_of(context)
+    if is_public(context.endpoint):
+        if rules:
+            yield "it is marked @public and has a rule. Cure: one of the two"
+        if _asks_for_principal(context):
+            yield "it is marked @public and asks for a CurrentPrincipal. Cure: requires(...) in place of @public"
+    elif not rules:
+        yield "it declares no policy. Cure: dependencies=[requires(scopes=…, app_roles=…)], or @public"
+    for rule in rules:
+        yield from _rule_faults(rule, server)
+
+
+def _rule_faults(rule: Rule, server: ResourceServer) -> Iterator[str]:
+    if not rule.scopes and not rule.app_roles:
+        yield "its rule is empty, so that nobody could pass. Cure: name a scope or an app role"
+    for kind, names, known in (("scope", rule.scopes, server.scopes), ("app role", rule.app_roles, server.app_roles)):
+        for name in names:
+            if _SCOPE_TOKEN(name) is None:
+                yield f"{kind} {name!r} is no scope-token (RFC 6749 3.3). Cure: one name an element, without spaces"
+            elif known is not None and name not in known:
+                yield f"{kind} {name!r} is unknown. Cure: one of {', '.join(known)}"
+
+
+def _asks_for_principal(context: RouteContext) -> bool:
+    dependant = getattr(context, "dependant", None)
+    return isinstance(dependant, Dependant) and any(one.call is current_principal for one in _all(dependant))
+
+
+def _all(dependant: Dependant) -> Iterator[Dependant]:
+    for one in dependant.dependencies:
+        yield one
+        yield from _all(one)
+
+
+def _name(context: RouteContext) -> str:
+    methods = ",".join(sorted(context.methods or ())) or type(context.original_route).__name__
+    return f"{methods} {context.path}"

@@ -1,0 +1,1 @@
+"""To-dos: what one is, and where they are kept."""

@@ -62,13 +62,13 @@ def laptop(port: int) -> list[Service]:
     issuer = f"{issuer_base}/{seeds.TENANT_ID}/v2.0"
     (here / "bff.toml").write_text(bff_toml(public, port, here, issuer), encoding="utf-8")
     (here / "resource_api.toml").write_text(api_toml(port + 1, here, issuer), encoding="utf-8")
-    command = ("serve", "--port", str(port + 2), "--bff-url", public, "--data", str(authority))
+    command = ("--port", str(port + 2), "--bff-url", public, "--data", str(authority))
     return [
         Service(
             name="authority",
             command=(str(BIN / "local-authority"), *command, "--client-secret-file", str(secret)),
             port=port + 2,
-            ready=f"{issuer_base}/livez",
+            ready=f"{issuer}/.well-known/openid-configuration",
         ),
         Service(
             name="api",

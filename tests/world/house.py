@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from joserfc.jwk import RSAKey
+from pydantic import SecretStr
 
 from bff.app import BFF
 from bff.app import create_app as create_bff
@@ -70,7 +71,7 @@ class House:
             metadata_url=self.options.metadata_url,
             audience=API_CLIENT_ID,
             profile="entra-v2",
-            database_url=f"sqlite+aiosqlite:///{self.folder}/todos.sqlite",
+            database_url=SecretStr(f"sqlite+aiosqlite:///{self.folder}/todos.sqlite"),
         )
         self.api = create_api(api_settings, transport=self.internet, clock=self.clock)
         await self._stack.enter_async_context(self.api.router.lifespan_context(self.api))
@@ -123,7 +124,7 @@ class House:
             else:
                 merged = tables.get(table, {}) | values
                 tables[table] = {key: value for key, value in merged.items() if value is not None}
-        return BFFSettings(public_url=self.origin, route=tuple(routes), **tables)
+        return BFFSettings.model_validate({"public_url": self.origin, "route": routes, **tables})
 
     # -- people ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import { home } from "./home.js";
 import * as notice from "./notice.js";
 import { announce, follow, isPlain } from "./router.js";
 import { todos } from "./todos.js";
-import { asProblem, explain, nameOf, whyEnded } from "./words.js";
+import { asProblem, explain, nameOf, referenceOf, whyEnded } from "./words.js";
 
 /**
  * @typedef {object} View
@@ -66,7 +66,12 @@ function drawLoading() {
  * @returns {import("./notice.js").Notice}
  */
 function nothingHere(path) {
-  return { title: "There is nothing here", text: `This site has no page ${path}.`, ways: [{ label: "Go to the start", to: "/" }] };
+  return {
+    icon: "nothing",
+    title: "There is nothing here",
+    text: `This site has no page ${path}.`,
+    ways: [{ label: "Go to the start", to: "/" }],
+  };
 }
 
 /**
@@ -75,6 +80,7 @@ function nothingHere(path) {
  */
 function signInFirst(name) {
   return {
+    icon: "key",
     title: `Sign in to see ${name}`,
     text: "You come back to this page afterwards.",
     ways: [
@@ -91,6 +97,7 @@ function signInFirst(name) {
  */
 function signedOut(subject, reason) {
   return {
+    icon: "leave",
     title: "You are signed out",
     text: whyEnded(reason),
     kept: drafts.find(subject) !== null,
@@ -108,6 +115,7 @@ function signedOut(subject, reason) {
  */
 function somebodyElse(before, now) {
   return {
+    icon: "people",
     title: "Somebody else is signed in now",
     text: `This tab was showing what belongs to ${nameOf(before)}. Meanwhile ${nameOf(now)} signed in with this browser.`,
     kept: drafts.find(before.sub) !== null,
@@ -135,8 +143,10 @@ function loseSight(problem) {
   if (hasConcealed()) return sayUnreachable(explain(problem));
   if (user !== null) return;
   view = notice.show(main, {
+    icon: "alone",
     title: "This page cannot tell who you are",
     text: explain(problem),
+    reference: referenceOf(problem),
     ways: [{ label: "Try again", act: () => void bff.user({ fresh: true }).catch(() => undefined) }],
   });
   announce(main, { focus: false });

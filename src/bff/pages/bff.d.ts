@@ -63,6 +63,7 @@ export interface ProblemMembers {
   readonly reason?: string | null;
   readonly traceId?: string | null;
   readonly retryAfter?: number | null;
+  readonly members?: Readonly<Record<string, unknown>>;
 }
 
 /** A refusal or an outage (RFC 9457). `status` 0 with slug `unreachable` means that no answer came at all. */
@@ -82,6 +83,8 @@ export class Problem extends Error {
   readonly traceId: string | null;
   /** Seconds. */
   readonly retryAfter: number | null;
+  /** The whole body, with whatever else this type of problem tells (RFC 9457 3.2). */
+  readonly members: Readonly<Record<string, unknown>>;
 }
 
 /** Leaves this page to sign in, and comes back. Nothing here ever does it by itself. */

@@ -21,7 +21,7 @@ const LONGEST_WAIT = 2 ** 31 - 1; // what setTimeout can hold
 /** A refusal or an outage (RFC 9457). `status` 0 with slug `unreachable` means that no answer came at all. */
 export class Problem extends Error {
   /** @param {ProblemMembers} members */
-  constructor({ type, title, status, detail = null, reason = null, traceId = null, retryAfter = null }) {
+  constructor({ type, title, status, detail = null, reason = null, traceId = null, retryAfter = null, members = {} }) {
     super(title);
     this.name = "Problem";
     this.type = type;
@@ -32,6 +32,7 @@ export class Problem extends Error {
     this.reason = reason;
     this.traceId = traceId;
     this.retryAfter = retryAfter;
+    this.members = members;
   }
 
   /**
@@ -52,6 +53,7 @@ export class Problem extends Error {
       reason: text("reason"),
       traceId: text("trace_id"),
       retryAfter: secondsToWait(response.headers.get("Retry-After")),
+      members: body,
     });
   }
 }
@@ -298,7 +300,7 @@ function openChannel() {
 openChannel();
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "hidden") conceal();
-  else if (known !== undefined) doubt();
+  else if (known !== undefined || unsettled) doubt();
 });
 addEventListener("pagehide", () => {
   conceal();

@@ -52,5 +52,7 @@ export function instantOf(name, value) {
 
 /** @param {unknown} value */
 export function inWords(value) {
-  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  if (typeof value === "string") return value;
+  const line = JSON.stringify(value);
+  return line.length > 48 ? JSON.stringify(value, null, 2) : line;
 }

@@ -4,7 +4,11 @@ import * as bff from "./bff.js";
 import { explain, nameOf } from "./words.js";
 
 const who = /** @type {HTMLElement} */ (document.getElementById("who"));
-const isDark = matchMedia("(prefers-color-scheme: dark)");
+
+// The heading is this page's own, and there is one server: this one. A curl command would lack the cookie that no script
+// can read, so it would not work anywhere.
+const nothing = () => () => null;
+const LEFT_OUT = { InfoContainer: nothing, ServersContainer: nothing, curl: nothing };
 
 /** @param {import("./bff.js").SessionChange} change */
 function hear(change) {
@@ -35,12 +39,6 @@ async function inTheNameOfTheSession(request) {
   return request;
 }
 
-function matchColours() {
-  document.documentElement.classList.toggle("dark-mode", isDark.matches); // the name that Swagger UI's style listens to
-}
-
-matchColours();
-isDark.addEventListener("change", matchColours);
 bff.onSessionChange(hear);
 bff.user().catch(() => undefined); // a failure is heard like any other
 SwaggerUIBundle({
@@ -51,5 +49,6 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: -1,
   tryItOutEnabled: true,
   validatorUrl: null,
+  plugins: [() => ({ wrapComponents: LEFT_OUT })],
   requestInterceptor: inTheNameOfTheSession,
 });

@@ -10,6 +10,7 @@ import { copyOf, fill, slot } from "./dom.js";
  * @property {() => void} [act]
  *
  * @typedef {object} Notice
+ * @property {"key" | "leave" | "people" | "nothing" | "alone"} icon
  * @property {string} title
  * @property {string} text
  * @property {string | null} [reference]
@@ -21,8 +22,9 @@ import { copyOf, fill, slot } from "./dom.js";
  * @param {HTMLElement} main
  * @param {Notice} notice
  */
-export function show(main, { title, text, reference = null, kept = false, ways }) {
+export function show(main, { icon, title, text, reference = null, kept = false, ways }) {
   main.replaceChildren(copyOf("view-notice"));
+  slot(main, "icon").setAttribute("href", `#icon-${icon}`);
   slot(main, "title").textContent = title;
   slot(main, "text").textContent = text;
   slot(main, "kept").hidden = !kept;

@@ -3,18 +3,20 @@
  * back, with the reason, where the API refuses it. What was typed is never dropped. Knows no document.
  */
 
-import { asProblem, explain } from "./words.js";
+import { asProblem, explain, referenceOf } from "./words.js";
 
 const LIST = "/api/todolist";
 
 /**
+ * @typedef {{why: string, reference: string | null}} Refusal
+ *
  * @typedef {object} Todo
  * @property {number} key tells rows apart while the page lives
  * @property {number | null} id the API's; null until it has one
  * @property {string} stored the description that the API holds
  * @property {string} text the description that the person wants
  * @property {"saved" | "editing" | "saving" | "removing"} phase
- * @property {string | null} refusal why the last change did not happen
+ * @property {Refusal | null} refusal of the last change
  */
 
 export class TodoList {
@@ -110,7 +112,7 @@ export class TodoList {
       const problem = asProblem(error);
       if (!isGone(problem)) {
         todo.phase = "saved";
-        this.#refuse(todo, `Not removed. ${explain(problem)}`);
+        this.#refuse(todo, `Not removed. ${explain(problem)}`, referenceOf(problem));
         return false;
       }
     }
@@ -124,12 +126,13 @@ export class TodoList {
    * @param {{id: number | null, text: string}[]} drafts
    */
   resume(drafts) {
+    const refusal = { why: "Not saved yet.", reference: null };
     for (const { id, text } of drafts) {
       const held = this.todos.find((todo) => (id === null ? todo.stored === text : todo.id === id));
       if (held === undefined) {
-        this.todos.unshift(this.#todo({ text, phase: "editing", refusal: "Not saved yet." }));
+        this.todos.unshift(this.#todo({ text, phase: "editing", refusal }));
       } else if (held.stored !== text) {
-        Object.assign(held, { text, phase: "editing", refusal: "Not saved yet." });
+        Object.assign(held, { text, phase: "editing", refusal });
       }
     }
     this.#changed();
@@ -161,18 +164,19 @@ export class TodoList {
    */
   #refuseSaving(todo, problem) {
     todo.phase = "editing";
-    if (todo.id === null || !isGone(problem)) return this.#refuse(todo, `Not saved. ${explain(problem)}`);
+    if (todo.id === null || !isGone(problem)) return this.#refuse(todo, `Not saved. ${explain(problem)}`, referenceOf(problem));
     todo.id = null;
     this.#refuse(todo, "Not saved. It was removed elsewhere; save to add it again.");
   }
 
   /**
    * @param {Todo} todo
-   * @param {string} refusal
+   * @param {string} why
+   * @param {string | null} [reference]
    */
-  #refuse(todo, refusal) {
-    todo.refusal = refusal;
-    this.#changed(refusal);
+  #refuse(todo, why, reference = null) {
+    todo.refusal = { why, reference };
+    this.#changed(why);
   }
 
   /** @param {Todo} todo */
@@ -190,7 +194,7 @@ export class TodoList {
   }
 }
 
-/** @param {import("./bff.js").Problem} problem the API's own 404, not the BFF's */
+/** @param {import("./bff.js").Problem} problem */
 function isGone(problem) {
-  return problem.status === 404 && !problem.type.startsWith("urn:bff:");
+  return problem.type === "urn:resource-api:problem:unknown-todo";
 }

@@ -34,11 +34,6 @@ export class TodoRows {
     return row instanceof HTMLElement ? Number(row.dataset.key) : null;
   }
 
-  /** @param {Todo} todo */
-  hasFocus({ key }) {
-    return this.#rows.get(key)?.contains(document.activeElement) ?? false;
-  }
-
   /**
    * @param {Todo} todo
    * @param {"edit" | "remove" | "input"} what
@@ -55,17 +50,28 @@ export class TodoRows {
     const kind = todo.phase === "editing" ? "todo-editor" : "todo-row";
     const old = this.#rows.get(todo.key);
     const row = old?.dataset.kind === kind ? old : elementOf(kind);
-    if (row !== old) {
-      row.dataset.kind = kind;
-      row.dataset.key = String(todo.key);
-      row.classList.toggle("new", old === undefined);
-      old?.replaceWith(row);
-      this.#rows.set(todo.key, row);
-    }
     if (kind === "todo-editor") drawEditor(row, todo);
     else drawRow(row, todo);
-    fill(slot(row, "refusal"), todo.refusal);
+    drawRefusal(row, todo);
+    if (row !== old) this.#put(row, kind, todo);
     return row;
+  }
+
+  /**
+   * In place of the row that this to-do had; the focus goes along.
+   * @param {HTMLElement} row
+   * @param {string} kind
+   * @param {Todo} todo
+   */
+  #put(row, kind, todo) {
+    const old = this.#rows.get(todo.key);
+    const hadFocus = old?.contains(document.activeElement) ?? false;
+    row.dataset.kind = kind;
+    row.dataset.key = String(todo.key);
+    row.classList.toggle("new", old === undefined);
+    old?.replaceWith(row);
+    this.#rows.set(todo.key, row);
+    if (hadFocus) this.focus(todo, kind === "todo-editor" ? "input" : "edit");
   }
 }
 
@@ -90,10 +96,20 @@ function drawRow(row, { text, phase }) {
  */
 function drawEditor(row, { key, stored, text, refusal }) {
   const input = /** @type {HTMLInputElement} */ (slot(row, "input"));
-  const reason = slot(row, "refusal");
-  reason.id = `refusal-${key}`;
   input.setAttribute("aria-label", stored === "" ? "New to-do" : `Change “${stored}”`);
-  input.setAttribute("aria-describedby", reason.id);
+  input.setAttribute("aria-describedby", `refusal-${key}`);
   input.setAttribute("aria-invalid", String(refusal !== null));
   if (input.value !== text) input.value = text;
+}
+
+/**
+ * @param {HTMLElement} row
+ * @param {Todo} todo
+ */
+function drawRefusal(row, { key, refusal }) {
+  const place = slot(row, "refusal");
+  place.id = `refusal-${key}`;
+  place.hidden = refusal === null;
+  slot(place, "why").textContent = refusal?.why ?? null;
+  fill(slot(place, "reference"), refusal?.reference ?? null);
 }

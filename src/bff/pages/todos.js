@@ -1,11 +1,11 @@
 /** The to-do list on the page: one form to add, rows that are edited where they stand, refusals shown where they happen. */
 
 import * as bff from "./bff.js";
-import { copyOf, say, slot } from "./dom.js";
+import { copyOf, fill, say, slot } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { TodoList } from "./todo-list.js";
 import { TodoRows } from "./todo-rows.js";
-import { asProblem, explain } from "./words.js";
+import { asProblem, explain, referenceOf } from "./words.js";
 
 /** @typedef {import("./todo-list.js").Todo} Todo */
 
@@ -78,7 +78,7 @@ class TodosView {
   #submitted(event) {
     event.preventDefault();
     const todo = this.#todoOf(event.target);
-    if (todo !== undefined) void this.#save(todo);
+    if (todo !== undefined) void this.#list.save(todo);
     else this.#add();
   }
 
@@ -133,14 +133,6 @@ class TodosView {
   }
 
   /** @param {Todo} todo */
-  async #save(todo) {
-    const saved = this.#list.save(todo);
-    this.#rows.focus(todo, todo.phase === "editing" ? "input" : "edit");
-    await saved;
-    if (todo.phase === "editing" && this.#rows.hasFocus(todo)) this.#rows.focus(todo, "input");
-  }
-
-  /** @param {Todo} todo */
   #remove(todo) {
     const visible = this.#visible;
     const at = visible.indexOf(todo);
@@ -182,7 +174,9 @@ class TodosView {
 
   /** @param {import("./bff.js").Problem} problem */
   #fail(problem) {
-    slot(this.#main, "why").textContent = explain(problem);
+    const place = slot(this.#main, "failed");
+    slot(place, "why").textContent = explain(problem);
+    fill(slot(place, "reference"), referenceOf(problem));
     this.#show("failed");
   }
 

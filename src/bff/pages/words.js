@@ -18,7 +18,9 @@ const PROBLEMS = {
   "antiforgery-cross-site": "The server did not recognise this page. Reload it.",
   "antiforgery-origin": "The server did not recognise this page. Reload it.",
   "insufficient-scope": "Your account may not do this.",
-  "not-found": "It was removed elsewhere.",
+  "unknown-todo": "It was removed elsewhere.",
+  "keys-unavailable": "The to-do service cannot check who you are right now.",
+  "store-unavailable": "The to-do service cannot read or write right now.",
 };
 
 /** @type {Record<string, string>} by the BFF's reason for an ending */
@@ -38,12 +40,21 @@ const ENDINGS = {
 };
 
 /**
- * One sentence or two for a person. An outage brings the reference to quote.
+ * One sentence or two for a person.
  * @param {Problem} problem
  */
 export function explain(problem) {
-  const text = PROBLEMS[problem.slug] ?? asSentence(problem.detail ?? problem.title);
-  return problem.status >= 500 && problem.traceId !== null ? `${text} (Reference ${problem.traceId})` : text;
+  const fields = /** @type {Record<string, unknown> | undefined} */ (problem.members.fields);
+  if (typeof fields?.description === "string") return asSentence(`The text ${fields.description}`);
+  return PROBLEMS[problem.slug] ?? asSentence(problem.detail ?? problem.title);
+}
+
+/**
+ * What to quote to the people who run the site, where the fault may be theirs.
+ * @param {Problem} problem
+ */
+export function referenceOf({ status, traceId }) {
+  return status >= 500 && traceId !== null ? `Reference ${traceId}` : null;
 }
 
 /**

@@ -1,6 +1,6 @@
 """``make daemon``: call the API as the seeded daemon, with a token of its own (client credentials, RFC 6749 4.4).
 
-It needs ``make run`` with the same PORT beside it. An application sees everybody's to-dos, because its app role says so.
+It needs ``make run`` with the same PORT beside it. An application sees everybody's to-dos: its app role says so.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from starlette.types import Message, Receive, Scope, Send
 from bff.clock import Clock, SystemClock
 from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
+from bff.gate.client_address import ClientAddress
 from bff.gate.host import PublicName
 from bff.oidc.back_channel import open_back_channel
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
@@ -81,7 +82,7 @@ def create_app(
         observe=observe_relayed,
     )
 
-    app = BFF(relay, PublicName(settings.origin), vault)
+    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault)
     app.state.services = Services(
         relying_party=relying_party,
         vault=vault,
@@ -172,11 +173,11 @@ def route_of(route: RouteSettings) -> Route:
 class BFF(FastAPI):
     """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
 
-    def __init__(self, relay: Relay, public_name: PublicName, vault: CookieVault) -> None:
+    def __init__(self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: CookieVault) -> None:
         super().__init__(
             title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
         )
-        self._relay, self._public_name, self._vault = relay, public_name, vault
+        self._relay, self._public_name, self._address, self._vault = relay, public_name, address, vault
         self.add_exception_handler(BFFError, _refused)
         self.add_exception_handler(HTTPException, _refused_by_framework)
 
@@ -191,6 +192,8 @@ class BFF(FastAPI):
         answer = _Answer(scope, send, self._vault)
         try:
             self._public_name.check(scope)
+            if scope.get("client"):
+                scope["client"] = (self._address.of(scope["client"][0], scope["headers"]), scope["client"][1])
             if self._relay.matches(scope):
                 await self._relay(scope, receive, answer.relayed)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TypeVar
 import click
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
 
-from bff.app import create_app
+from bff.app import BFF, create_app
 from bff.clock import SystemClock
 from bff.errors import ConfigurationError
 from bff.routes import health
@@ -39,7 +41,11 @@ def serve(config: Path | None, port: int | None, log_level: str, log_style: str)
     """Serve until SIGTERM; then finish what is in flight."""
     configure_logging(log_level, console=log_style == "console")
     settings = _settings(config)
-    asyncio.run(_serve(settings, settings.server.port if port is None else port))
+    port = settings.server.port if port is None else port
+    if settings.server.workers == 1:
+        asyncio.run(_serve(settings, port))
+    else:
+        _serve_with_workers(settings, port, config)
 
 
 async def _serve(settings: BFFSettings, port: int) -> None:
@@ -54,6 +60,29 @@ async def _serve(settings: BFFSettings, port: int) -> None:
         config = uvicorn_config(management, host=server.host, port=server.management_port, drain_seconds=0)
         servers.append(uvicorn.Server(config))
     await asyncio.gather(*(one.serve() for one in servers))
+
+
+def _serve_with_workers(settings: BFFSettings, port: int, config: Path | None) -> None:
+    """Several processes on one port, one ledger file: each builds its own application from the same settings."""
+    _or_exit(lambda: create_app(settings))
+    if config is not None:
+        os.environ["BFF_CONFIG"] = str(config)
+    server = settings.server
+    served = uvicorn_config(
+        "bff.cli:application",
+        host=server.host,
+        port=port,
+        drain_seconds=server.drain_seconds,
+        workers=server.workers,
+        factory=True,
+    )
+    Multiprocess(served, sockets=[served.bind_socket()]).run()
+
+
+def application() -> BFF:
+    """What a worker serves: the application of the settings that ``BFF_CONFIG`` names."""
+    configure_logging()
+    return create_app(load_settings())
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""The only door to the time. Whoever judges age, expiry or a lease is handed a Clock and never asks the system itself."""
+"""The only door to the time: whoever judges age, expiry or a lease is handed a Clock and never asks the system."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class CodeRefused(LoginError):
 
 
 class InvalidIDToken(LoginError):
-    """One numbered step of OIDC Core 3.1.3.7 failed. ``step`` names it; ``skew`` is seconds where a clock is to blame."""
+    """A numbered step of OIDC Core 3.1.3.7 failed. ``step`` names it; ``skew`` is seconds where a clock is to blame."""
 
     public = "The identity could not be verified."
 

@@ -24,6 +24,12 @@ class ServerSettings(Table):
     drain_seconds: int = Field(default=20, ge=0, le=600)
     management_port: int | None = Field(default=None, ge=0, le=65535)
 
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        if self.workers > 1 and self.management_port is not None:
+            refuse("management_port would show one worker's numbers. Cure: workers = 1, and more replicas")
+        return self
+
 
 class RuleSettings(Table):
     """One rule of ``authority.require``: a claim and exactly one comparison."""

@@ -51,7 +51,11 @@ class _CutSecrets(logging.Filter):
 def configure_logging(level: str = "INFO", *, console: bool = False) -> None:
     """Send every line, ours and the libraries', to stderr: one JSON object a line, or plain words for a terminal."""
     renderer = structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer()
-    shared: list[structlog.typing.Processor] = [add_trace_id, structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    shared: list[structlog.typing.Processor] = [
+        add_trace_id,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, cut_secrets, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),

@@ -15,12 +15,10 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import httpx
-from authlib.oauth2.base import OAuth2Error
 
 from bff.clock import Clock
 from bff.errors import (
     AuthorizationServerUnavailable,
-    CodeRefused,
     InvalidAuthorizationResponse,
     InvalidIDToken,
     RefreshRefused,
@@ -42,7 +40,7 @@ from bff.oidc.messages import (
 from bff.oidc.metadata import AuthorizationServer, Metadata
 from bff.oidc.registration import Registration
 from bff.oidc.rules import Rule, require
-from bff.oidc.token_client import TokenClient, refusal_of
+from bff.oidc.token_client import TokenClient
 from bff.oidc.token_response import token_set
 
 __all__ = ["Registration", "RelyingParty", "Rule"]
@@ -137,10 +135,7 @@ class RelyingParty:
         server = await self._metadata.current()
         # Fetched now, so that an unreachable key set is found out before a rotating refresh token is spent.
         await self._keys.current()
-        try:
-            members = await self._client.renew(server, refresh_token=tokens.refresh_token)
-        except OAuth2Error as refusal:
-            raise refusal_of(refusal, RefreshRefused) from None
+        members = await self._client.renew(server, refresh_token=tokens.refresh_token)
         renewed = self._continued(tokens, members)
         renewed_claims = await self._verify_refreshed(renewed, claims)
         require(self._registration.require, {**claims, **(renewed_claims or {})})
@@ -189,12 +184,9 @@ class RelyingParty:
         return True
 
     async def _redeem(self, server: AuthorizationServer, code: str, transaction: LoginTransaction) -> TokenSet:
-        try:
-            members = await self._client.redeem(
-                server, code=code, code_verifier=transaction.code_verifier, redirect_uri=transaction.redirect_uri
-            )
-        except OAuth2Error as refusal:
-            raise refusal_of(refusal, CodeRefused) from None
+        members = await self._client.redeem(
+            server, code=code, code_verifier=transaction.code_verifier, redirect_uri=transaction.redirect_uri
+        )
         return token_set(members, now=self._clock.now(), unstated_scope=self._asked_scope())
 
     def _continued(self, tokens: TokenSet, members: Mapping[str, Any]) -> TokenSet:

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from authlib.oauth2.auth import ClientAuth
-from authlib.oauth2.base import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
 
 from bff.clock import Clock
-from bff.errors import AuthorizationServerUnavailable, BFFError, ClientRefused, CodeRefused, RefreshRefused
+from bff.errors import CodeRefused, RefreshRefused
 from bff.oidc.back_channel import Answer, BackChannel
 from bff.oidc.metadata import AuthorizationServer
 from bff.oidc.registration import Registration
 from bff.oidc.token_response import members_of
-
-_OUTAGES = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
 
 
 class TokenClient(OAuth2Client):
@@ -47,7 +44,7 @@ class TokenClient(OAuth2Client):
     async def redeem(
         self, server: AuthorizationServer, *, code: str, code_verifier: str, redirect_uri: str
     ) -> Mapping[str, Any]:
-        """The answer to an authorization code (RFC 6749 4.1.3, RFC 7636 4.5); raises OAuth2Error for a refusal."""
+        """The answer to a code (RFC 6749 4.1.3, RFC 7636 4.5); raises CodeRefused for ``invalid_grant``."""
         answer: Mapping[str, Any] = await self.fetch_token(
             server.token_endpoint,
             grant_type="authorization_code",
@@ -58,7 +55,10 @@ class TokenClient(OAuth2Client):
         return answer
 
     async def renew(self, server: AuthorizationServer, *, refresh_token: str) -> Mapping[str, Any]:
-        """The answer to a refresh token. No scope is asked for, so never a broader one (RFC 6749 6)."""
+        """The answer to a refresh token; raises RefreshRefused for ``invalid_grant``.
+
+        No scope is asked for, so never a broader one (RFC 6749 6).
+        """
         answer: Mapping[str, Any] = await self.refresh_token(server.token_endpoint, refresh_token=refresh_token)
         return answer
 
@@ -81,22 +81,10 @@ class TokenClient(OAuth2Client):
     ) -> Mapping[str, Any]:
         # A token is never asked for by any other method (RFC 6749 3.2), whatever the caller of Authlib says.
         del method
-        return members_of(await self._http_post(url, body, auth, headers))
+        return members_of(await self._http_post(url, body, auth, headers), CodeRefused)
 
     async def _refresh_token(
         self, url: str, refresh_token: str, body: str, headers: Mapping[str, str], auth: ClientAuth
     ) -> Mapping[str, Any]:
         del refresh_token  # it is in the body already
-        return members_of(await self._http_post(url, body, auth, headers))
-
-
-def refusal_of(error: OAuth2Error, invalid_grant: type[CodeRefused | RefreshRefused]) -> BFFError:
-    """Whose fault a refusal of the token endpoint is (RFC 6749 5.2).
-
-    ``invalid_grant`` alone speaks of the code or the refresh token. An error that asks to try later is an outage, and
-    every other one says that our registration does not fit what we send.
-    """
-    detail = f"{error.error} {error.description}".strip()
-    if error.error == "invalid_grant":
-        return invalid_grant(detail)
-    return AuthorizationServerUnavailable(detail) if error.error in _OUTAGES else ClientRefused(detail)
+        return members_of(await self._http_post(url, body, auth, headers), RefreshRefused)

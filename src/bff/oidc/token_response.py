@@ -7,9 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from authlib.oauth2.base import OAuth2Error
-
-from bff.errors import AuthorizationServerUnavailable
+from bff.errors import AuthorizationServerUnavailable, BFFError, ClientRefused, CodeRefused, RefreshRefused
 from bff.oidc.back_channel import Answer
 from bff.oidc.messages import TokenSet
 
@@ -20,13 +18,15 @@ MAX_SECONDS = 365 * 24 * 3600.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _TRY_LATER = frozenset({408, 425, 429})
+_OUTAGES = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
 
 
-def members_of(answer: Answer) -> dict[str, Any]:
-    """The members of a successful answer (RFC 6749 5.1).
+def members_of(answer: Answer, invalid_grant: type[CodeRefused | RefreshRefused]) -> dict[str, Any]:
+    """The members of a successful answer (RFC 6749 5.1); for a refusal (5.2) raises what its code means.
 
-    Raises OAuth2Error for a refusal (5.2), with the code alone: the server's own text is for nobody. Raises
-    AuthorizationServerUnavailable for 408, 425, 429, 5xx, redirects and whatever cannot be read.
+    ``invalid_grant`` alone speaks of the code or the refresh token, and only with a 4xx status. What asks to try later,
+    408, 425, 429, 5xx, redirects and whatever cannot be read are AuthorizationServerUnavailable. Any other code says
+    that our registration does not fit what we send: ClientRefused.
     """
     if answer.status in _TRY_LATER or not (answer.status == 200 or 400 <= answer.status < 500):  # noqa: PLR2004 — HTTP
         raise AuthorizationServerUnavailable(f"the token endpoint answered {answer.status}")
@@ -41,7 +41,8 @@ def members_of(answer: Answer) -> dict[str, Any]:
     code = members.get("error")
     if not isinstance(code, str) or not _ERROR_CODE.fullmatch(code):
         raise AuthorizationServerUnavailable(f"the token endpoint answered {answer.status} without an error code")
-    raise OAuth2Error(error=code, description=_numbers(members.get("error_codes")))
+    # The code and Entra's numbers alone: the server's own text may repeat what we sent.
+    raise _meaning_of(code, invalid_grant)(f"{code} {_numbers(members.get('error_codes'))}".rstrip())
 
 
 def token_set(members: Mapping[str, Any], *, now: float, unstated_scope: frozenset[str]) -> TokenSet:
@@ -73,6 +74,12 @@ def lifetime(expires_in: object) -> float:
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float) or not math.isfinite(expires_in):
         return UNSTATED_SECONDS
     return min(float(expires_in), MAX_SECONDS) if expires_in > 0 else UNSTATED_SECONDS
+
+
+def _meaning_of(code: str, invalid_grant: type[CodeRefused | RefreshRefused]) -> type[BFFError]:
+    if code == "invalid_grant":
+        return invalid_grant
+    return AuthorizationServerUnavailable if code in _OUTAGES else ClientRefused
 
 
 def _token(members: Mapping[str, Any], name: str) -> str | None:

@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import respx
-from tests.world.clock import MovableClock
-from tests.world.tokens import ABSENT, CLIENT_ID, ISSUER, JWKS_URI, METADATA_URL, SigningKey, id_token, rsa_key
 
 from bff.oidc.client_authentication import ClientSecret
 from bff.oidc.registration import Registration
+from tests.world.clock import MovableClock
+from tests.world.tokens import ABSENT, CLIENT_ID, ISSUER, JWKS_URI, METADATA_URL, SigningKey, id_token, rsa_key
 
 __all__ = ["METADATA_URL", "SECRET", "SimulatedServer", "form_of", "query_of", "registration"]
 

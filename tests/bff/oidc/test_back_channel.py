@@ -3,38 +3,22 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import respx
-from tests.world.clock import MovableClock
 
 from bff.errors import AuthorizationServerUnavailable, ConfigurationError
 from bff.oidc.back_channel import MAX_BYTES, BackChannel, open_back_channel
+from tests.bff.oidc.real_peer import peer
+from tests.world.clock import MovableClock
 
 URL = "https://as.example/doc"
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def peer(serve: Serve) -> AsyncIterator[str]:
-    """A real peer on loopback that does one thing to every connection."""
-
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await serve(reader, writer)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/token"
 
 
 async def failure_of(url: str, clock: MovableClock, *, total_seconds: float = 2.0) -> AuthorizationServerUnavailable:
+    """How a form sent to ``url`` failed."""
     async with open_back_channel() as http:
         channel = BackChannel(http, clock, total_seconds=total_seconds)
         with pytest.raises(AuthorizationServerUnavailable) as failure:
@@ -67,7 +51,7 @@ async def test_a_document_is_fetched(network: respx.MockRouter, back_channel: Ba
 async def test_anything_else_is_an_outage(
     network: respx.MockRouter, back_channel: BackChannel, answer: httpx.Response
 ) -> None:
-    """Redirects, refusals, non-JSON, ambiguity and excess are one type, and a document may always be asked for again."""
+    """Redirects, refusals, non-JSON, ambiguity and excess are one type; a document may always be asked for again."""
     network.get(URL).mock(return_value=answer)
     elsewhere = network.get("https://as.example/other").respond(200, json={})
     with pytest.raises(AuthorizationServerUnavailable) as failure:
@@ -236,7 +220,7 @@ async def test_certificates_are_always_verified() -> None:
     async with open_back_channel() as http:
         transport = http._transport
         assert isinstance(transport, httpx.AsyncHTTPTransport)
-        context = transport._pool._ssl_context  # type: ignore[attr-defined]  # httpcore's pool, whose type is not exported
+        context = transport._pool._ssl_context
         assert isinstance(context, ssl.SSLContext)
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname

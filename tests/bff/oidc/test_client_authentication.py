@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
-from tests.bff.oidc.simulated_server import SECRET, SimulatedServer, registration
-from tests.world.clock import MovableClock
-from tests.world.tokens import CLIENT_ID, ISSUER, ec_key, rsa_key
 
 from bff.errors import ConfigurationError
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
 from bff.oidc.messages import TokenSet
 from bff.oidc.relying_party import RelyingParty
+from tests.bff.oidc.simulated_server import SECRET, SimulatedServer, registration
+from tests.world.clock import MovableClock
+from tests.world.tokens import CLIENT_ID, ISSUER, ec_key, rsa_key
 
 RSA_PEM = rsa_key("client").key.as_pem(private=True)
 EC_PEM = ec_key("client").key.as_pem(private=True)
@@ -50,8 +50,8 @@ def certificate(pem: bytes) -> bytes:
     key = serialization.load_pem_private_key(pem, None)
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "bff")])
-    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + datetime.timedelta(days=3650))
+    begin = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 7, begin, begin + dt.timedelta(days=3650))
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -85,7 +85,7 @@ def test_no_client_is_public() -> None:
 @pytest.mark.req("BCP-10")
 @pytest.mark.parametrize(("pem", "alg"), [(RSA_PEM, "RS256"), (EC_PEM, "ES256")])
 def test_an_assertion_is_for_the_issuer_and_for_a_minute(pem: bytes, alg: str, clock: MovableClock) -> None:
-    """iss and sub are us, aud is the issuer as one string, and after 60 seconds it is worth nothing."""
+    """Issuer and subject are us, the audience is the issuer as one string, and after 60 seconds it is worth nothing."""
     header, claims = assertion(PrivateKey.from_pem(pem, kid="k1"), clock)
     assert (header["alg"], header["kid"]) == (alg, "k1")
     assert (claims["iss"], claims["sub"], claims["aud"]) == (CLIENT_ID, CLIENT_ID, ISSUER)
@@ -132,6 +132,7 @@ def test_a_key_is_loaded_from_files(tmp_path: Path, clock: MovableClock) -> None
 
 
 def pem_of(key: Any, encryption: serialization.KeySerializationEncryption | None = None) -> bytes:
+    """A key of any kind as PEM."""
     encoded: bytes = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -148,7 +149,7 @@ def pem_of(key: Any, encryption: serialization.KeySerializationEncryption | None
         (rsa_key("client").key.as_pem(private=False), "no private key"),
         (certificate(RSA_PEM), "no private key"),
         (pem_of(ec.generate_private_key(ec.SECP256R1()), serialization.BestAvailableEncryption(b"x")), "passphrase"),
-        (pem_of(rsa.generate_private_key(65537, 1024)), "2048"),
+        (pem_of(rsa.generate_private_key(65537, 1024)), "2048"),  # noqa: S505 — weak on purpose
         (pem_of(ec.generate_private_key(ec.SECP256K1())), "another kind"),
         (pem_of(ed25519.Ed25519PrivateKey.generate()), "another kind"),
     ],

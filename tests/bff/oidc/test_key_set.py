@@ -6,25 +6,27 @@ from typing import Any
 import pytest
 import respx
 from cryptography.hazmat.primitives.asymmetric import rsa
-from tests.bff.oidc.simulated_server import HOST, SimulatedServer
-from tests.world.clock import MovableClock
-from tests.world.tokens import b64url, ec_key, rsa_key
 
 from bff.errors import AuthorizationServerUnavailable
 from bff.oidc.back_channel import BackChannel
 from bff.oidc.key_set import ALGORITHMS, KeySet, fresh_seconds, usable_keys
 from bff.oidc.metadata import Metadata
+from tests.bff.oidc.simulated_server import HOST, SimulatedServer
+from tests.world.clock import MovableClock
+from tests.world.tokens import b64url, ec_key, rsa_key
 
-WEAK = rsa.generate_private_key(65537, 1024).public_key().public_numbers().n
+WEAK = rsa.generate_private_key(65537, 1024).public_key().public_numbers().n  # noqa: S505 — weak on purpose
 WEAK_JWK = {"kty": "RSA", "kid": "weak", "e": "AQAB", "n": b64url(WEAK.to_bytes(128, "big"))}
 
 
 @pytest.fixture
 def key_set(metadata: Metadata, back_channel: BackChannel, clock: MovableClock) -> KeySet:
+    """The key set of the simulated server."""
     return KeySet(metadata=metadata, back_channel=back_channel, clock=clock)
 
 
 def kids(document: dict[str, Any]) -> list[str | None]:
+    """The names of the usable keys in a document."""
     return [key.kid for key in usable_keys(document)]
 
 

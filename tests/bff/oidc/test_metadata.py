@@ -3,17 +3,18 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.bff.oidc.simulated_server import HOST, SimulatedServer, metadata_document
-from tests.world.clock import MovableClock
-from tests.world.tokens import ABSENT, ISSUER
 
 from bff.errors import AuthorizationServerUnavailable
 from bff.oidc.metadata import AuthorizationServer, Metadata, is_secure
+from tests.bff.oidc.simulated_server import HOST, SimulatedServer, metadata_document
+from tests.world.clock import MovableClock
+from tests.world.tokens import ABSENT, ISSUER
 
 HOUR = 3600.0
 
 
 def parse(**overrides: object) -> AuthorizationServer:
+    """The server that a document with these overrides describes."""
     return AuthorizationServer.parse(metadata_document(**overrides), issuer=ISSUER)
 
 
@@ -175,7 +176,7 @@ async def test_a_server_that_is_down_is_remembered_for_a_day(
 async def test_a_document_that_turned_bad_is_an_outage_and_not_believed(
     server: SimulatedServer, metadata: Metadata, clock: MovableClock
 ) -> None:
-    """Another issuer in a later document changes nothing for whoever has the good one, and is fatal for a cold start."""
+    """Another issuer in a later document changes nothing while the good one lasts, and is fatal after that."""
     await metadata.current()
     server.document["issuer"] = "https://evil.example"
     server.document["token_endpoint"] = "https://evil.example/token"

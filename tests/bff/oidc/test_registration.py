@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.bff.oidc.simulated_server import registration
 
 from bff.errors import ConfigurationError
 from bff.oidc.registration import RESERVED_PARAMETERS
+from tests.bff.oidc.simulated_server import registration
 
 
 @pytest.mark.req("OIDC-1")

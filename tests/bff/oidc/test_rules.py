@@ -3,11 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.bff.oidc.simulated_server import registration
-from tests.world.tokens import ISSUER
 
 from bff.errors import ConfigurationError, LoginNotPermitted
 from bff.oidc.rules import Rule, require
+from tests.bff.oidc.simulated_server import registration
+from tests.world.tokens import ISSUER
 
 EQUALS = Rule(claim="tid", equals="t1")
 ONE_OF = Rule(claim="tid", one_of=("t1", "t2"))

@@ -8,6 +8,7 @@ pytestmark = pytest.mark.req("ATK-52")
 
 
 def nested(depth: int) -> bytes:
+    """An object that is ``depth`` lists deep."""
     return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
 
 

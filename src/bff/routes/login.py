@@ -45,7 +45,8 @@ async def login(services: ServicesOf, query: Query, jar: Cookies) -> Response:
     authorization, transaction = await services.relying_party.begin_login(asked)
     kept = await services.vault.keep_login(transaction, jar)
     # What does not open is of no use to anybody who is about to sign in, and is cleared here alone (F21).
-    cleared = services.vault.deletions(jar) if presented.refusal is not None else []
+    useless = presented.session is None and services.vault.policy.session in jar
+    cleared = services.vault.deletions(jar) if useless else []
     return with_cookies(see_other(authorization.url), [*cleared, *kept])
 
 

@@ -76,6 +76,8 @@ class BFFSettings(BaseSettings):
             faults.append(
                 "session.keys_file is missing. Cure: bff keys new --file keys.json, and give it to every replica"
             )
+        if self.session.keys_file is None and self.server.workers > 1:
+            faults.append("session.keys_file is missing: each worker would have keys of its own. Cure: bff keys new --file")
         faults += self._rotation_faults()
         refuse(*faults)
         return self

@@ -10,7 +10,7 @@ from typing import Any, Self
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-class BrowserGone(Exception):  # noqa: N818 — no error: a browser may leave, and then there is nobody to answer
+class BrowserGone(Exception):
     """The browser closed its connection before the response was complete."""
 
 

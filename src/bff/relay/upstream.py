@@ -65,7 +65,7 @@ class Upstream(Protocol):
 
 
 class HttpxUpstream:
-    """Upstream on httpx 0.28: the reference implementation, one transport per ``ca_file``.
+    """Upstream on httpx 0.28: the reference implementation, one transport per scheme and ``ca_file``.
 
     A connection serves one call. httpcore leaves bytes that follow a response in its buffer and reads them as the
     answer to the next call, which may be another person's; so no connection is ever used again.
@@ -74,7 +74,7 @@ class HttpxUpstream:
     def __init__(self, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         """``transport`` replaces every transport of ours, and stays its owner's to close."""
         self._given = transport
-        self._transports: dict[Path | None, httpx.AsyncHTTPTransport] = {}
+        self._transports: dict[tuple[str, Path | None], httpx.AsyncHTTPTransport] = {}
 
     @asynccontextmanager
     async def exchange(self, route: Route, request: UpstreamRequest) -> AsyncIterator[UpstreamResponse]:
@@ -93,7 +93,7 @@ class HttpxUpstream:
             await transport.aclose()
 
     async def _answer(self, route: Route, request: UpstreamRequest) -> httpx.Response:
-        transport = self._given or self._transport_of(route.ca_file)
+        transport = self._given or self._transport_of(route)
         with _translated():
             try:
                 async with asyncio.timeout(None) as deadline:
@@ -102,15 +102,25 @@ class HttpxUpstream:
             except TimeoutError:
                 raise ResourceAPITimeout(f"no response within {route.timeout} s") from None
 
-    def _transport_of(self, ca_file: Path | None) -> httpx.AsyncHTTPTransport:
-        found = self._transports.get(ca_file)
+    def _transport_of(self, route: Route) -> httpx.AsyncHTTPTransport:
+        key = (route.address.scheme, route.ca_file)
+        found = self._transports.get(key)
         if found is None:
-            found = self._transports[ca_file] = httpx.AsyncHTTPTransport(
-                verify=True if ca_file is None else ssl.create_default_context(cafile=ca_file),
+            found = self._transports[key] = httpx.AsyncHTTPTransport(
+                verify=_trust(route),
                 trust_env=False,
                 limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0),
             )
         return found
+
+
+def _trust(route: Route) -> ssl.SSLContext:
+    """Whom a TLS upstream must be certified by: ``ca_file`` alone, or else the public authorities."""
+    if route.address.scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody, and is quick to make
+    return (
+        ssl.create_default_context(cafile=route.ca_file) if route.ca_file else httpx.create_ssl_context(trust_env=False)
+    )
 
 
 class _Outgoing(httpx.AsyncByteStream):

@@ -139,11 +139,12 @@ class Jar:
                 continue
             for pair in line.split(b";"):
                 name, equals, value = pair.strip(b" \t").partition(b"=")
+                if not equals:
+                    continue
                 key = name.decode("latin-1")
                 if key in values:
                     duplicated.add(key)
-                elif equals:
-                    values[key] = value
+                values[key] = value
         return cls(values, frozenset(duplicated))
 
     def get(self, name: str) -> bytes | None:

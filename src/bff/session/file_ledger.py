@@ -89,7 +89,12 @@ class FileLedger:
 
     async def spend_login(self, login: bytes, until: float) -> bool:
         """The primary key decides who is first."""
-        return await self._write(lambda: self._change("INSERT OR IGNORE INTO logins VALUES (?, ?, NULL)", login, until))
+
+        def write() -> bool:
+            self._change("DELETE FROM logins WHERE login = ? AND until <= ?", login, self._clock.now())
+            return self._change("INSERT OR IGNORE INTO logins VALUES (?, ?, NULL)", login, until)
+
+        return await self._write(write)
 
     async def release_login(self, login: bytes) -> None:
         """As if it had never been spent."""

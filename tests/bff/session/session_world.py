@@ -1,0 +1,191 @@
+"""What the session tests share: one browser's jar, sessions with overrides, a vault per process, a token server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from bff.oidc.messages import Claims, LoginTransaction, Refreshed, TokenSet
+from bff.session.access_tokens import AccessTokens
+from bff.session.cipher import Cipher, KeyRing
+from bff.session.cookie_vault import CookieVault
+from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.ledger import Ledger, MemoryLedger
+from bff.session.model import Session
+from tests.world.clock import MovableClock
+
+PUBLIC_URL = "https://app.example"
+LOOPBACK_URL = "http://localhost:3000"
+ISSUER = "https://login.example"
+CLIENT_ID = "client"
+NOW = 1_800_000_000.0
+
+_random = random.Random(7)
+
+
+def words(length: int) -> str:
+    """So many characters that look random and are the same in every run."""
+    return base64.urlsafe_b64encode(_random.randbytes(length)).decode()[:length]
+
+
+def jwt(claims: dict[str, Any]) -> str:
+    """A token in the shape of a JWT, signed by nobody."""
+    parts = (json.dumps({"alg": "RS256", "typ": "JWT", "kid": "key-1"}).encode(), json.dumps(claims).encode())
+    encoded = [base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts]
+    return ".".join([*encoded, words(342)])
+
+
+def tokens(**overrides: Any) -> TokenSet:
+    """Tokens that live for an hour from ``NOW``."""
+    found: dict[str, Any] = {
+        "access_token": jwt({"aud": "api", "sub": "alice"}),
+        "expires_at": NOW + 3600,
+        "refresh_token": words(40),
+        "scope": frozenset({"openid"}),
+    }
+    return TokenSet(**{**found, **overrides})
+
+
+def a_session(**overrides: Any) -> Session:
+    """Alice's session, begun at ``NOW``."""
+    found: dict[str, Any] = {
+        "sid": words(22),
+        "generation": 1,
+        "issuer": ISSUER,
+        "subject": "alice",
+        "claims": {"sub": "alice", "name": "Alice", "iat": int(NOW)},
+        "tokens": tokens(),
+        "began_at": NOW,
+        "active_at": NOW,
+        "absolute_end": NOW + 12 * 3600,
+        "id_token_issued_at": NOW,
+        "authority_sid": "as-" + words(8),
+    }
+    return Session(**{**found, **overrides})
+
+
+def a_transaction(**overrides: Any) -> LoginTransaction:
+    """A login begun at ``NOW``."""
+    found: dict[str, Any] = {
+        "state": words(43),
+        "nonce": words(43),
+        "code_verifier": words(43),
+        "issuer": ISSUER,
+        "redirect_uri": f"{PUBLIC_URL}/bff/callback",
+        "return_to": "/todos",
+        "began_at": NOW,
+    }
+    return LoginTransaction(**{**found, **overrides})
+
+
+class Browser:
+    """A jar that does what ``Set-Cookie`` says; Strict cookies stay at home when it comes from another site."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, SetCookie] = {}
+
+    def take(self, cookies: list[SetCookie]) -> list[str]:
+        """Obey; answer the names that were set or deleted."""
+        for cookie in cookies:
+            cookie.header()
+            self.kept.pop(cookie.name, None)
+            if cookie.max_age != 0:
+                self.kept[cookie.name] = cookie
+        return [cookie.name for cookie in cookies]
+
+    def jar(self, *, from_another_site: bool = False) -> Jar:
+        """The Cookie header it sends, read as we read it."""
+        sent = [one for one in self.kept.values() if not from_another_site or one.same_site != "Strict"]
+        line = b"; ".join(one.name.encode() + b"=" + one.value for one in sent)
+        return Jar.read([(b"cookie", line)] if line else [])
+
+
+@dataclass
+class Process:
+    """One BFF process: its clock, its ring, its ledger and what is built on them."""
+
+    clock: MovableClock
+    ring: KeyRing
+    ledger: Ledger
+    vault: CookieVault
+
+    @property
+    def cipher(self) -> Cipher:
+        """What seals this process's cookies."""
+        return self.vault._cipher
+
+    def tokens_from(self, server: TokenServer) -> AccessTokens:
+        """The refreshing half of this process."""
+        return AccessTokens(server, self.vault, self.ledger, self.clock)
+
+
+def a_process(
+    *,
+    clock: MovableClock | None = None,
+    ring: KeyRing | None = None,
+    ledger: Callable[[MovableClock], Ledger] | Ledger | None = None,
+    public_url: str = PUBLIC_URL,
+    client_id: str = CLIENT_ID,
+    **options: Any,
+) -> Process:
+    """A process with a clock at ``NOW``; what is given is shared with others."""
+    clock = clock or MovableClock(NOW)
+    ring = ring or KeyRing.generate(clock)
+    kept = ledger(clock) if callable(ledger) else ledger or MemoryLedger(clock)
+    policy = CookiePolicy.for_public_url(public_url)
+    return Process(clock, ring, kept, CookieVault(ring, policy, kept, clock, client_id=client_id, **options))
+
+
+@dataclass
+class TokenServer:
+    """The token and revocation endpoints of an authorization server that rotates strictly: reuse kills the family.
+
+    ``refuses``, ``down`` and ``held`` are its misbehaviours; ``rotates = False`` keeps one refresh token for ever.
+    """
+
+    clock: MovableClock
+    lifetime: float = 3600.0
+    rotates: bool = True
+    refuses: Exception | None = None
+    down: Exception | None = None
+    held: asyncio.Event | None = None
+    claims: Claims | None = None
+    calls: list[str] = field(default_factory=list)
+    spent: set[str] = field(default_factory=set)
+    revoked: list[tuple[str, str]] = field(default_factory=list)
+    issued: list[str] = field(default_factory=list)
+    reused: bool = False
+
+    async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
+        """Rotate, or misbehave."""
+        assert tokens.refresh_token is not None
+        self.calls.append(tokens.refresh_token)
+        self.reused |= tokens.refresh_token in self.spent
+        if self.rotates:
+            self.spent.add(tokens.refresh_token)
+        if self.held is not None:
+            await self.held.wait()
+        if self.down is not None:
+            raise self.down
+        if self.refuses is not None:
+            raise self.refuses
+        fresh = words(40) if self.rotates else tokens.refresh_token
+        self.issued.append(fresh)
+        answer = TokenSet(access_token=words(60), expires_at=self.clock.now() + self.lifetime, refresh_token=fresh)
+        return Refreshed(tokens=replace(answer, scope=tokens.scope), claims=self.claims)
+
+    async def revoke(self, token: str, hint: Literal["refresh_token", "access_token"]) -> bool:
+        """Remember what was revoked."""
+        self.revoked.append((token, hint))
+        return True
+
+
+async def settle() -> None:
+    """Let every task that can run, run."""
+    for _ in range(20):
+        await asyncio.sleep(0)

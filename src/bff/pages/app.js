@@ -121,7 +121,7 @@ function somebodyElse(before, now) {
     kept: drafts.find(before.sub) !== null,
     ways: [
       { label: `Go on as ${nameOf(now)}`, act: goOn },
-      { label: "Sign in as somebody else", login: { prompt: "login" } },
+      { label: "Sign in as somebody else", login: { prompt: "select_account" } },
     ],
   };
 }

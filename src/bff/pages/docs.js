@@ -8,7 +8,16 @@ const who = /** @type {HTMLElement} */ (document.getElementById("who"));
 // The heading is this page's own, and there is one server: this one. A curl command would lack the cookie that no script
 // can read, so it would not work anywhere.
 const nothing = () => () => null;
-const LEFT_OUT = { InfoContainer: nothing, ServersContainer: nothing, curl: nothing };
+
+/**
+ * The text area of a request's body has no label of its own.
+ * @param {unknown} TextArea
+ * @param {{React: {createElement: (type: unknown, props: object) => unknown}}} system
+ */
+const labelled = (TextArea, { React }) => (/** @type {object} */ props) =>
+  React.createElement(TextArea, { ...props, "aria-label": "Request body" });
+
+const COMPONENTS = { InfoContainer: nothing, ServersContainer: nothing, curl: nothing, TextArea: labelled };
 
 /** @param {import("./bff.js").SessionChange} change */
 function hear(change) {
@@ -49,6 +58,6 @@ SwaggerUIBundle({
   defaultModelsExpandDepth: -1,
   tryItOutEnabled: true,
   validatorUrl: null,
-  plugins: [() => ({ wrapComponents: LEFT_OUT })],
+  plugins: [() => ({ wrapComponents: COMPONENTS })],
   requestInterceptor: inTheNameOfTheSession,
 });

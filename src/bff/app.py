@@ -94,8 +94,7 @@ def create_app(
     )
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
-    first = settings.route[0].upstream.rstrip("/") + "/openapi.json" if settings.route else None
-    app.state.api_document = docs.ApiDocument(http, first)
+    app.state.api_document = api_document_of(settings, http)
     app.state.closing = [tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
     for router in (login.router, logout.router, user.router, health.router, docs.router):
         app.include_router(router)
@@ -153,6 +152,14 @@ def authentication_of(authority: AuthoritySettings) -> ClientAuthentication:
     if authority.private_key_file is not None:
         return PrivateKey.load(authority.private_key_file, authority.certificate_file)
     return ClientSecret(authority.secret or "", method=authority.client_authentication)
+
+
+def api_document_of(settings: BFFSettings, http: httpx.AsyncClient) -> docs.ApiDocument:
+    """The OpenAPI document of the first route's upstream."""
+    if not settings.route:
+        return docs.ApiDocument(http, None, "/")
+    first = settings.route[0]
+    return docs.ApiDocument(http, first.upstream.rstrip("/") + "/openapi.json", first.path)
 
 
 def route_of(route: RouteSettings) -> Route:

@@ -27,8 +27,8 @@ router = APIRouter(prefix="/docs", dependencies=[Depends(public)], include_in_sc
 class ApiDocument:
     """The BFF's copy of an upstream's OpenAPI document: our address, no security scheme, no upstream host."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str | None) -> None:
-        self._http, self._url = http, url
+    def __init__(self, http: httpx.AsyncClient, url: str | None, relayed: str) -> None:
+        self._http, self._url, self._relayed = http, url, relayed
 
     async def read(self) -> bytes:
         """Fetch and rewrite the document; ResourceAPIUnavailable when the upstream has none that can be read."""
@@ -41,11 +41,14 @@ class ApiDocument:
             raise ResourceAPIUnavailable("its OpenAPI document cannot be read") from error
         if not isinstance(document, dict) or len(response.content) > MAX_DOCUMENT_BYTES:
             raise ResourceAPIUnavailable("its OpenAPI document is not one")
-        return json.dumps(without_security(document)).encode()
+        return json.dumps(without_security(document, self._relayed)).encode()
 
 
-def without_security(document: dict[str, Any]) -> dict[str, Any]:
-    """The same document for a page that holds no token: calls go to this site, and the session answers for them."""
+def without_security(document: dict[str, Any], relayed: str) -> dict[str, Any]:
+    """The same document for a page that holds no token: calls go to this site, and the session answers for them.
+
+    Only paths below ``relayed`` are left: what no route relays could not be tried out here.
+    """
     copy = {key: value for key, value in document.items() if key != "security"}
     copy["servers"] = [{"url": "/"}]
     components = {key: value for key, value in copy.get("components", {}).items() if key != "securitySchemes"}
@@ -58,6 +61,7 @@ def without_security(document: dict[str, Any]) -> dict[str, Any]:
             for method, operation in operations.items()
         }
         for path, operations in copy.get("paths", {}).items()
+        if path.startswith(relayed)
     }
     return copy
 

@@ -23,6 +23,8 @@ PAGE_CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# The built-in page builds its document from nodes alone, so no string of it can ever become markup.
+BUILT_IN_CSP = f"{PAGE_CSP}; require-trusted-types-for 'script'; trusted-types 'none'"
 OURS = ("/api", "/bff", "/docs")
 # A file whose name holds a hash of its content never changes under that name.
 _HASHED = re.compile(r"[.-][0-9A-Za-z_-]{8,}\.[a-z0-9]+$")
@@ -68,7 +70,7 @@ class Page:
             own = {f"/{name}": Asset.of(name, content, immutable=True) for name, content in _read(directory)}
             document = own["/index.html"]
             assets |= own
-        return cls(document=document, assets=assets, csp=csp or PAGE_CSP)
+        return cls(document=document, assets=assets, csp=csp or (BUILT_IN_CSP if directory is None else PAGE_CSP))
 
 
 def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
-from bff.errors import SessionError
+from bff.errors import NoSession, SessionEnded
 from bff.routes.dependencies import Presentation, Services, ServicesOf, guarded
 from bff.session.model import Session
 from bff.session.vault import Presented
@@ -18,11 +18,17 @@ _HEADERS = {"Cache-Control": "no-store", "Vary": "Cookie", "X-Content-Type-Optio
 
 @router.get("/bff/user", dependencies=[Depends(guarded("header"))])
 async def user(services: ServicesOf, presented: Presentation) -> Response:
-    """Answer 200 in both cases: a page that asks who is there has done nothing wrong (anchor F1)."""
+    """Answer 200 in both cases: a page that asks who is there has done nothing wrong.
+
+    A superseded cookie is neither: its session lives, and the page asks once more with the newest (rule F5).
+    """
+    anonymous = {"authenticated": False, "login_url": "/bff/login"}
     try:
         session = presented.require()
-    except SessionError:
-        return JSONResponse({"authenticated": False, "login_url": "/bff/login"}, headers=_HEADERS)
+    except NoSession:
+        return JSONResponse(anonymous, headers=_HEADERS)
+    except SessionEnded as end:
+        return JSONResponse({**anonymous, "reason": end.reason}, headers=_HEADERS)
     return JSONResponse(_described(services, presented, session), headers=_HEADERS)
 
 

@@ -77,7 +77,7 @@ class BFFSettings(BaseSettings):
                 "session.keys_file is missing. Cure: bff keys new --file keys.json, and give it to every replica"
             )
         if self.session.keys_file is None and self.server.workers > 1:
-            faults.append("session.keys_file is missing: each worker would have keys of its own. Cure: bff keys new --file")
+            faults.append("session.keys_file is missing: each worker would make its own keys. Cure: bff keys new")
         faults += self._rotation_faults()
         refuse(*faults)
         return self

@@ -9,10 +9,10 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser interop evidence daemon lock clean
+.PHONY: help install run forget test check live browser screenshots interop evidence daemon lock clean
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make run PORT=3000            BFF at PORT, API at PORT+1, local authority at PORT+2"
 	@echo "  make run CONFIG=bff.toml API_CONFIG=resource_api.toml     your own authorization server"
@@ -43,10 +43,10 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.python
 	@touch $(VENV)/.run
 
 run: $(VENV)/.run ## sign in and work: three services on localhost
-	@exec $(BIN)/python deploy/local/run.py --port $(PORT) $(if $(CONFIG),--config $(CONFIG)) $(if $(API_CONFIG),--api-config $(API_CONFIG))
+	@exec $(BIN)/python -m deploy.local.run --port $(PORT) $(if $(CONFIG),--config $(CONFIG)) $(if $(API_CONFIG),--api-config $(API_CONFIG)) $(ARGS)
 
 forget: ## remove what 'make run' keeps for this PORT (people, to-dos, keys)
-	@rm -rf .run/$(PORT) && echo "forgot .run/$(PORT)"
+	@$(PYTHON) deploy/local/forget.py --port $(PORT)
 
 test: $(VENV)/.dev ## every test that needs no other program
 	@$(BIN)/python -m pytest -n 2 -m "not live and not browser and not interop" $(ARGS)
@@ -63,6 +63,10 @@ live: $(VENV)/.dev ## real sockets and processes
 
 browser: ## the whole story in a real Chromium
 	@deploy/local/browser.sh $(ARGS)
+
+screenshots: ## take the README's pictures anew
+	@deploy/local/browser.sh -k screenshots
+	@.venv-browser/bin/python deploy/local/screenshots.py
 
 interop: ## authorization servers written by others
 	@deploy/local/interop.sh $(ARGS)

@@ -32,7 +32,7 @@ _WORDS = {
 }
 
 
-class _Refusal(Exception):  # noqa: N818 — raised to leave the parser's callback, seen by nobody outside this module
+class _Refusal(Exception):
     """A request that must not reach the app; ``status`` is what its sender is told."""
 
     def __init__(self, status: int) -> None:

@@ -410,6 +410,8 @@ INSIDE = {
 OUTSIDE = [
     b"https://evil.example/",
     b"http://evil.example/v1/api/x",
+    b"http://evil.example:3001/v1/api/x",
+    b"http://api.internal.evil.example:3001/v1/api/x",
     b"https://api.internal:3001/v1/api/x",
     b"http://api.internal/v1/api/x",
     b"http://user@api.internal:3001/v1/api/x",

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.world.serving import exchange, serving
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bff import server
 from bff.errors import ConfigurationError
 from bff.server import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, StrictHTTPProtocol, uvicorn_config
+from tests.world.serving import exchange, serving
 
 HOST = b"Host: app.example\r\n"
 LAST = HOST + b"Connection: close\r\n"

@@ -25,7 +25,6 @@
 The texts are written for the developer who reads them; none holds a secret or a token.
 """
 
-# ruff: noqa: N818 — because a refusal is named by what it says: "Error" would add nothing to AccessDenied
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -27,27 +27,28 @@ class Keys:
 
     def __init__(self, store: Store, *, first: RSAKey | None = None) -> None:
         self._store = store
-        if not store.every(SigningKey):
-            self._keep(first or new_key(), made=1)
-        self._load()
+        stored = sorted(store.every(SigningKey), key=lambda key: key.made)
+        self._keys = {key.made: RSAKey.import_key(key.jwk) for key in stored}
+        if not self._keys:
+            self._keep(1, first or new_key())
 
     @property
     def newest(self) -> RSAKey:
         """The key that signs."""
-        return self._keys[-1]
+        return self._keys[max(self._keys)]
 
     def published(self) -> list[dict[str, Any]]:
         """The public halves (RFC 7517), newest first."""
-        return [{**key.as_dict(private=False)} for key in reversed(self._keys)]
+        return [{**key.as_dict(private=False)} for _, key in sorted(self._keys.items(), reverse=True)]
 
     def rotate(self, *, keep_old: bool = True) -> None:
         """Sign with a new key from now on; the old ones stay published unless told otherwise."""
-        made = 1 + max(stored.made for stored in self._store.every(SigningKey))
+        made = max(self._keys) + 1
         if not keep_old:
-            for stored in self._store.every(SigningKey):
-                self._store.drop(SigningKey, str(stored.made))
-        self._keep(new_key(), made=made)
-        self._load()
+            for old in self._keys:
+                self._store.drop(SigningKey, str(old))
+            self._keys.clear()
+        self._keep(made, new_key())
 
     def sign(self, header: dict[str, Any], claims: dict[str, Any]) -> str:
         """A JWS in compact form (RFC 7515 7.1), signed with the newest key under its ``kid``."""
@@ -57,19 +58,16 @@ class Keys:
 
     def verify(self, token: str) -> dict[str, Any] | None:
         """The claims of a token that one of our keys signed, expired or not; else None."""
-        for key in reversed(self._keys):
+        for key in self._keys.values():
             try:
                 return jwt.decode(token, key, algorithms=[ALGORITHM]).claims
             except (JoseError, ValueError):
                 continue
         return None
 
-    def _keep(self, key: RSAKey, *, made: int) -> None:
+    def _keep(self, made: int, key: RSAKey) -> None:
+        self._keys[made] = key
         self._store.put(str(made), SigningKey(made=made, jwk={**key.as_dict(private=True)}))
-
-    def _load(self) -> None:
-        stored = sorted(self._store.every(SigningKey), key=lambda key: key.made)
-        self._keys = [RSAKey.import_key(key.jwk) for key in stored]
 
 
 def new_key() -> RSAKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Final
@@ -46,26 +47,31 @@ class Policy:
         return "; ".join(directives)
 
 
+@dataclass(frozen=True, slots=True)
 class Pages:
-    """Renders ``templates/*.html``; ``base`` is the path under which forms and files are found."""
+    """Renders ``templates/*.html``; ``base`` is the path under which the forms are found."""
 
-    def __init__(self, base: str) -> None:
-        self._templates = Environment(
-            loader=PackageLoader("local_authority"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.globals["base"] = base
+    base: str
 
     def render(
         self, template: str, *, policy: Policy | None = None, status: int = HTTPStatus.OK, **values: object
     ) -> Response:
         """The page, never cached."""
-        content = self._templates.get_template(template).render(**values)
+        content = _templates().get_template(template).render(base=self.base, **values)
         policy_header = {"Content-Security-Policy": (policy or Policy()).header()}
         return HTMLResponse(content, status_code=status, headers={**HEADERS, **policy_header})
+
+
+@cache
+def _templates() -> Environment:
+    """Compiled once; a name that a template misses is an error, not a blank."""
+    return Environment(
+        loader=PackageLoader("local_authority"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def static_file(name: str) -> Response | None:

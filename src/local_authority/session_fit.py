@@ -30,7 +30,7 @@ def fits(
 
 def _young_enough(max_age: int | None, session: Session, clock: Clock) -> bool:
     """``max_age=0`` asks for a form, whatever the clock says (OIDC Core 3.1.2.1, as ``prompt=login``)."""
-    return max_age is None or (max_age > 0 and clock.now() - session.auth_time <= max_age)
+    return max_age is None or (max_age > 0 and int(clock.now()) - session.auth_time <= max_age)
 
 
 def _hinted(login_hint: str | None, session: Session, people: People) -> bool:

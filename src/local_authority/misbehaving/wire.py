@@ -28,11 +28,11 @@ MEMBERS: Final[Mapping[Misbehaviour, str]] = {
 }
 
 
-class ConnectionLost(Exception):  # noqa: N818 — an event on the wire, named as the wire names it
+class ConnectionLost(Exception):
     """The connection broke after the request was read: nobody knows what became of it."""
 
 
-class Unreachable(Exception):  # noqa: N818 — as above
+class Unreachable(Exception):
     """Nothing listens: the request provably never arrived."""
 
 

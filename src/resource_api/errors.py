@@ -22,7 +22,7 @@
 
 The public text is a constant of the class; what a raiser adds is detail for the log, under the same trace id.
 """
-# ruff: noqa: N818 — because a refusal is named by what it says: "Error" would add nothing to NoCredentials
+
 
 from __future__ import annotations
 

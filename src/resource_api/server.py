@@ -22,7 +22,7 @@ KEEP_ALIVE_SECONDS: Final = 75
 _SLICE: Final = 4096
 
 
-class _RefusedHead(Exception):  # noqa: N818 — because it only carries a status out of a parser's callback
+class _RefusedHead(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status

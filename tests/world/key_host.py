@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import httpx
+
 from tests.world.tokens import ISSUER, JWKS_URI, METADATA_URL, jwks
 
 Misbehaviour = Literal[
@@ -74,9 +76,10 @@ class KeyHost:
         return httpx.Response(404)
 
     def _json(self, document: object) -> httpx.Response:
-        return httpx.Response(
-            200, content=json.dumps(document), headers={"Content-Type": "application/json", **self.headers}
-        )
+        content = json.dumps(document).encode()
+        if self.headers.get("Content-Encoding") == "gzip":
+            content = gzip.compress(content)
+        return httpx.Response(200, content=content, headers={"Content-Type": "application/json", **self.headers})
 
     async def _misbehave(self, how: Misbehaviour, request: httpx.Request) -> httpx.Response | None:
         if how == "down":

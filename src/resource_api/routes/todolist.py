@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Path, Response
+from pydantic import BeforeValidator
 
 from resource_api.errors import InvalidInput
 from resource_api.routes.bodies import ChangedTodo, NewTodo, TodoItem
@@ -26,7 +28,15 @@ APP_ROLES: Final = {
 may_read: Final = requires(scopes=tuple(SCOPES), app_roles=tuple(APP_ROLES))
 may_write: Final = requires(scopes=("ToDoList.ReadWrite",), app_roles=("ToDoList.ReadWrite.All",))
 
-TodoId = Annotated[int, Path(ge=1, le=MAX_ID, description="The number of a to-do")]
+
+def _one_spelling(value: str) -> str:
+    """Decimal digits without a leading zero: pydantic would also take ``1.0``, ``+1`` and a space behind it."""
+    if _DECIMAL(value) is None:
+        raise ValueError
+    return value
+
+
+TodoId = Annotated[int, BeforeValidator(_one_spelling), Path(ge=1, le=MAX_ID, description="The number of a to-do")]
 _UNREADABLE: Final[dict[int | str, dict[str, Any]]] = {
     400: problem_response("The request cannot be read"),
     "4XX": problem_response("Any other refusal"),
@@ -38,6 +48,7 @@ _WITH_BODY = _UNREADABLE | {
     422: problem_response("Values break a limit"),
 }
 _json = msgspec.json.Encoder()
+_DECIMAL = re.compile(r"[1-9][0-9]{0,18}", re.ASCII).fullmatch
 
 router = APIRouter(prefix=PATH, tags=["to-do list"], route_class=GuardedRoute)
 

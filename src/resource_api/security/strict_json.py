@@ -12,7 +12,7 @@ import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 16
-_MAX_DIGITS = 19
+_MAX_CHARACTERS = 20  # of a 64-bit integer, its sign included; int() of many digits is slow
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -56,9 +56,9 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:
+    if len(digits) > _MAX_CHARACTERS or not -(2**63) <= (value := int(digits)) < 2**64:
         raise UnclearJSONError("a number is too large")
-    return int(digits)
+    return value
 
 
 def _real(digits: str) -> float:

@@ -1,0 +1,241 @@
+"""Every route says who may call it, or nothing starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from resource_api.app import create_app
+from resource_api.security import (
+    ConfigurationError,
+    CurrentPrincipal,
+    GuardedRoute,
+    ResourceServer,
+    audit_routes,
+    protect,
+    public,
+    requires,
+)
+from resource_api.settings import ResourceAPISettings
+from tests.resource_api.conftest import bearing, caller
+from tests.resource_api.security.conftest import ServerWith
+from tests.world.key_host import KeyHost
+from tests.world.tokens import access_token, app_token
+
+READ = requires(scopes={"ToDoList.Read"})
+
+
+async def handler() -> str:
+    """Answer anything."""
+    return "answered"
+
+
+@pytest.fixture
+def foreign(server: ResourceServer) -> FastAPI:
+    """Somebody else's application behind our rules."""
+    app = FastAPI()
+    protect(app, server)
+    return app
+
+
+def faults(app: FastAPI, server: ResourceServer) -> list[str]:
+    """What the audit finds."""
+    with pytest.raises(ConfigurationError) as refusal:
+        audit_routes(app, server)
+    return refusal.value.causes
+
+
+def _plain(app: FastAPI) -> None:
+    app.get("/x")(handler)
+
+
+def _empty(app: FastAPI) -> None:
+    app.get("/x", dependencies=[requires()])(handler)
+
+
+def _not_a_scope(app: FastAPI) -> None:
+    app.get("/x", dependencies=[requires(scopes=["A B"])])(handler)
+
+
+def _included(app: FastAPI) -> None:
+    inner, outer = APIRouter(prefix="/inner"), APIRouter(prefix="/outer")
+    inner.get("/x")(handler)
+    outer.include_router(inner)
+    app.include_router(outer)
+
+
+def _websocket(app: FastAPI) -> None:
+    @app.websocket("/x")
+    async def speak(socket: WebSocket) -> None:
+        await socket.accept()
+
+
+def _starlette(app: FastAPI) -> None:
+    app.router.routes.append(Route("/x", PlainTextResponse("x")))
+
+
+def _mounted(app: FastAPI) -> None:
+    app.router.routes.append(Mount("/x", PlainTextResponse("x")))
+
+
+def _depends_on_something_else(app: FastAPI) -> None:
+    app.get("/x", dependencies=[Depends(handler)])(handler)
+
+
+def _public_and_ruled(app: FastAPI) -> None:
+    app.get("/x", dependencies=[READ])(public(_fresh_handler()))
+
+
+def _public_and_curious(app: FastAPI) -> None:
+    async def curious(principal: CurrentPrincipal) -> str:
+        return principal.subject
+
+    app.get("/x")(public(curious))
+
+
+def _asks_without_a_rule(app: FastAPI) -> None:
+    async def curious(principal: CurrentPrincipal) -> str:
+        return principal.subject
+
+    app.get("/x")(curious)
+
+
+def _fresh_handler() -> Callable[[], Any]:
+    async def own() -> str:
+        return "own"
+
+    return own
+
+
+@pytest.mark.req("RS-3", "P-01")
+@pytest.mark.parametrize(
+    ("declare", "named", "because"),
+    [
+        (_plain, "GET /x", "no policy"),
+        (_empty, "GET /x", "empty"),
+        (_not_a_scope, "GET /x", "no scope-token"),
+        (_included, "GET /outer/inner/x", "no policy"),
+        (_websocket, "/x", "no policy"),
+        (_starlette, "/x", "no policy"),
+        (_mounted, "/x", "no policy"),
+        (_depends_on_something_else, "GET /x", "no policy"),
+        (_public_and_ruled, "GET /x", "one of the two"),
+        (_public_and_curious, "GET /x", "CurrentPrincipal"),
+        (_asks_without_a_rule, "GET /x", "no policy"),
+    ],
+)
+async def test_a_route_that_stops_the_start(
+    foreign: FastAPI, server: ResourceServer, declare: Callable[[FastAPI], None], named: str, because: str
+) -> None:
+    """A route without a policy, or with one that cannot be meant, is named with its cure, and the start stops."""
+    declare(foreign)
+    (fault,) = faults(foreign, server)
+    assert named in fault
+    assert because in fault
+    assert "Cure:" in fault
+    with pytest.raises(ConfigurationError):
+        async with foreign.router.lifespan_context(foreign):
+            pytest.fail("it started")
+
+
+@pytest.mark.req("P-01")
+def test_all_routes_are_named_at_once(foreign: FastAPI, server: ResourceServer) -> None:
+    """One start names every route that needs a policy."""
+    for number in range(3):
+        foreign.get(f"/{number}")(handler)
+    foreign.get("/good", dependencies=[READ])(handler)
+    assert [fault.split(":")[0] for fault in faults(foreign, server)] == ["GET /0", "GET /1", "GET /2"]
+
+
+@pytest.mark.req("P-01")
+def test_a_name_that_nobody_offers(foreign: FastAPI, server_with: ServerWith) -> None:
+    """Where the API says what it offers, a rule that asks for another name stops the start."""
+    server = server_with()
+    server.scopes, server.app_roles = {"ToDoList.Read": ""}, {"ToDoList.Read.All": ""}
+    foreign.get("/x", dependencies=[requires(scopes=["ToDoList.read"], app_roles=["ToDoList.Read"])])(handler)
+    first, second = faults(foreign, server)
+    assert "scope 'ToDoList.read' is unknown" in first
+    assert "app role 'ToDoList.Read' is unknown" in second
+
+
+@pytest.mark.req("P-01")
+def test_a_single_string_is_no_collection() -> None:
+    """A string in place of a collection would be read letter by letter: it is refused where it is written."""
+    with pytest.raises(ConfigurationError, match=r"Cure: scopes=\{'A B'\}"):
+        requires(scopes="A B")
+
+
+def test_a_team_may_add_routes(settings: ResourceAPISettings, key_host: KeyHost) -> None:
+    """The API takes a team's own routes, and asks the same of them."""
+    app = create_app(settings, transport=key_host.transport)
+    app.get("/team", dependencies=[READ])(handler)
+    audit_routes(app, app.state.resource_server)
+    app.get("/forgotten")(handler)
+    assert [fault.split(":")[0] for fault in faults(app, app.state.resource_server)] == ["GET /forgotten"]
+
+
+async def test_a_foreign_application(foreign: FastAPI) -> None:
+    """Rules hold on the application's routes, on routers', on nested ones, and together; the caller is a parameter."""
+
+    @foreign.get("/me", dependencies=[READ])
+    async def me(principal: CurrentPrincipal) -> dict[str, str]:
+        return {"owner": principal.owner}
+
+    plain = APIRouter(prefix="/plain", dependencies=[READ])
+    plain.get("/x", dependencies=[requires(scopes=["ToDoList.ReadWrite"])])(handler)
+    guarded = APIRouter(prefix="/guarded", route_class=GuardedRoute)
+
+    @guarded.post("/x")
+    async def typed(body: dict[str, str], principal: Annotated[Any, READ]) -> str:
+        return str(principal.kind) + body["x"]
+
+    plain.include_router(guarded)
+    foreign.include_router(plain)
+    both, one = access_token(), access_token(scp="ToDoList.Read")
+    async with foreign.router.lifespan_context(foreign), caller(foreign) as client:
+        assert (await client.get("/me", headers=bearing(one))).status_code == 200
+        assert await statuses(client, "/plain/x", both, one, app_token(), None) == [200, 403, 403, 401]
+        answer = await client.post("/plain/guarded/x", json={"x": "!"}, headers=bearing(one))
+        assert answer.json() == "user!"
+        assert (await client.get("/openapi.json")).status_code == 200
+        assert (await client.get("/docs")).status_code == 200
+
+
+async def statuses(client: httpx.AsyncClient, path: str, *held: str | None) -> list[int]:
+    """The statuses that these tokens get."""
+    return [(await client.get(path, headers=bearing(token) if token else {})).status_code for token in held]
+
+
+async def test_an_empty_rule_lets_nobody_pass(foreign: FastAPI) -> None:
+    """Even if the start were not stopped, an empty rule is no open door."""
+    foreign.get("/x", dependencies=[requires()])(handler)
+    async with caller(foreign) as client:
+        assert await statuses(client, "/x", access_token(), app_token(), None) == [403, 403, 401]
+
+
+async def test_no_rule_no_principal(foreign: FastAPI) -> None:
+    """Even if the start were not stopped, a handler that asks for a caller without a rule gets none."""
+    _asks_without_a_rule(foreign)
+    async with caller(foreign) as client:
+        assert await statuses(client, "/x", access_token(), None) == [401, 401]
+
+
+async def test_what_a_foreign_document_says(foreign: FastAPI) -> None:
+    """Rules of several levels become one operation's alternatives; app roles and refusals are there."""
+    router = APIRouter(prefix="/r", dependencies=[requires(scopes=["A", "B"], app_roles=["C"])])
+    router.get("/x", dependencies=[requires(scopes=["D"])])(handler)
+    router.get("/y")(_fresh_handler())
+    foreign.include_router(router)
+    document = foreign.openapi()
+    operation = document["paths"]["/r/x"]["get"]
+    assert operation["security"] == [{"OAuth2": ["A", "D"]}, {"OAuth2": ["B", "D"]}]
+    assert operation["x-app-roles"] == ["C"]
+    assert {"200", "401", "403", "503"} <= operation["responses"].keys()
+    assert document["paths"]["/r/y"]["get"]["security"] == [{"OAuth2": ["A"]}, {"OAuth2": ["B"]}]
+    assert foreign.openapi() == document

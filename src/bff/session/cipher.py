@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from bff.clock import Clock
 from bff.errors import SessionStoreUnavailable
-from bff.session.key_ring import CLOCK_TOLERANCE, Key, KeyRing, read_keys, write_key_file, write_keys
+from bff.session.key_ring import CLOCK_TOLERANCE, Key, KeyRing, read_keys, write_keys
 from bff.telemetry.logs import get_logger
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "open_under",
     "read_keys",
     "seal_under",
-    "write_key_file",
     "write_keys",
 ]
 

@@ -122,13 +122,6 @@ def read_keys(path: Path) -> tuple[Key, ...]:
     return tuple(sorted(keys, key=lambda key: key.use_from))
 
 
-def write_key_file(path: Path) -> None:
-    """A new file with a ring of one new key; raises ``FileExistsError`` rather than sign everybody out."""
-    if path.exists():
-        raise FileExistsError(path)
-    write_keys(path, (Key.generate(use_from=0.0),))
-
-
 def write_keys(path: Path, keys: tuple[Key, ...]) -> None:
     """Write the ring's file at once and whole, readable by its owner only."""
     content = _File(

@@ -52,7 +52,7 @@ class LoginCookies:
         self._clock = cipher.clock
         self._ledger = ledger
         self._loop_stamp = Stamp(cipher, "loop")
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[LoginTransaction, _Flight] = {}
 
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """Seal a transaction into its own cookie: Lax, or None where the answer comes as a cross-site POST.
@@ -81,12 +81,12 @@ class LoginCookies:
         What ``make`` raises every delivery gets too, but for an outage: that leaves the transaction as it was.
         """
         now = self._clock.monotonic()
-        self._flights = {state: flight for state, flight in self._flights.items() if flight.until > now}
-        flight = self._flights.get(transaction.state)
+        self._flights = {known: flight for known, flight in self._flights.items() if flight.until > now}
+        flight = self._flights.get(transaction)
         if flight is None:
             task = asyncio.create_task(self._land(transaction, make))
             task.add_done_callback(_retrieve)
-            flight = self._flights[transaction.state] = _Flight(task, now + _LIFETIME)
+            flight = self._flights[transaction] = _Flight(task, now + _LIFETIME)
         return await asyncio.shield(flight.landing)
 
     def login_attempts(self, jar: Jar, transaction: LoginTransaction) -> tuple[int, SetCookie]:
@@ -146,7 +146,7 @@ class LoginCookies:
                 return await self._landing_of_another(transaction, login)
             landing = await make()
         except Unavailable:
-            self._flights.pop(transaction.state, None)
+            self._flights.pop(transaction, None)
             await self._ledger.release_login(login)
             raise
         except LoginError:

@@ -131,6 +131,7 @@ def test_no_repr_shows_a_value() -> None:
 
 
 def read(*lines: bytes) -> Jar:
+    """The jar of these Cookie headers."""
     return Jar.read([(b"cookie", line) for line in lines])
 
 

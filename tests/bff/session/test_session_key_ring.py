@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from bff.errors import ConfigurationError, SessionStoreUnavailable
-from bff.session.cipher import Cipher, Key, KeyRing, read_keys, write_key_file, write_keys
+from bff.session.cipher import Cipher, Key, KeyRing, read_keys, write_keys
 from tests.bff.session.session_world import NOW
 from tests.world.clock import MovableClock
 
 
 def a_key(number: int, *, use_from: float = NOW) -> Key:
+    """A key that is its number."""
     return Key(id=f"{number:08x}", secret=bytes([number]) * 32, use_from=use_from)
 
 
@@ -49,16 +50,6 @@ def test_a_ring_survives_its_file(tmp_path: Path) -> None:
     write_keys(path, (a_key(2, use_from=NOW + 5), a_key(1)))
     assert path.stat().st_mode & 0o777 == 0o600
     assert read_keys(path) == (a_key(1), a_key(2, use_from=NOW + 5))
-
-
-def test_a_new_key_file_never_overwrites_one(tmp_path: Path) -> None:
-    """Making keys twice must not sign everybody out."""
-    path = tmp_path / "keys.json"
-    write_key_file(path)
-    before = read_keys(path)
-    with pytest.raises(FileExistsError):
-        write_key_file(path)
-    assert read_keys(path) == before
 
 
 def test_a_reload_takes_new_keys_and_says_so(tmp_path: Path) -> None:
@@ -119,7 +110,7 @@ def test_a_ring_that_cannot_work_stops_the_start_without_telling_a_secret(tmp_pa
 def test_a_key_file_that_others_may_read_stops_the_start(tmp_path: Path, mode: int) -> None:
     """The keys are the owner's alone."""
     path = tmp_path / "keys.json"
-    write_key_file(path)
+    write_keys(path, (a_key(1),))
     path.chmod(mode)
     with pytest.raises(ConfigurationError, match="chmod 600"):
         KeyRing.load(path, MovableClock(NOW))

@@ -19,8 +19,7 @@ from tests.world.tokens import ALICE
 
 def entra_sized() -> Session:
     """A session as Entra's tokens make it: 3.6 kB as JSON, with a refresh token of 655 characters."""
-    claims = {"name": "Alice Example", "uti": words(22), "oid": ALICE}
-    id_token = world.id_token(**claims)
+    id_token = world.id_token(name="Alice Example", uti=words(22), oid=ALICE)
     payload = id_token.split(".")[1]
     found = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     kept = tokens(access_token=world.access_token(uti=words(22)), id_token=id_token, refresh_token=words(655))

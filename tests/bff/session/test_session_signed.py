@@ -14,6 +14,7 @@ NEW = Key(id="00000002", secret=b"2" * 32, use_from=NOW + 100)
 
 
 def a_stamp(purpose: str = "idle", *, keys: tuple[Key, ...] = (OLD,), skew: float = 0.0, client_id: str = "c") -> Stamp:
+    """One signer; what is given differs from the others."""
     clock = MovableClock(NOW + skew)
     return Stamp(Cipher(KeyRing(keys, clock), clock, client_id=client_id, origin="o"), purpose)
 

@@ -1,0 +1,586 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.errors import (
+    AuthorizationServerUnavailable,
+    ClientRefused,
+    InvalidIDToken,
+    LoginNotPermitted,
+    NoSession,
+    RefreshRefused,
+    SessionEnded,
+    SessionStoreUnavailable,
+    SessionSuperseded,
+    SessionTooLarge,
+)
+from bff.session import access_tokens
+from bff.session.access_tokens import AccessTokens
+from bff.session.cookies import Jar
+from bff.session.endings import Reason
+from bff.session.key_ring import KeyRing
+from bff.session.ledger import FileLedger, Ledger, MemoryLedger
+from bff.session.model import Lifetimes, Session
+from bff.session.vault import Presented
+from tests.bff.session.session_world import (
+    NOW,
+    Browser,
+    Process,
+    TokenServer,
+    a_process,
+    a_session,
+    settle,
+    tokens,
+    words,
+)
+from tests.world.clock import MovableClock
+
+
+class House:
+    """One process, its token server, and one signed-in browser whose access token ends in an hour."""
+
+    def __init__(self, ledger: Callable[[MovableClock], Ledger], **options: Any) -> None:
+        self.clock = MovableClock(NOW)
+        self.ring = KeyRing.generate()
+        self.make_ledger = ledger
+        self.process = self.another(**options)
+        self.server = TokenServer(self.clock)
+        self.access = self.process.tokens_from(self.server)
+        self.browser = Browser()
+
+    def another(self, **options: Any) -> Process:
+        """Another worker of the same machine, or the same one after a restart."""
+        lifetimes = Lifetimes(idle=40_000)  # so that an hour without a call is nothing
+        return a_process(clock=self.clock, ring=self.ring, ledger=self.make_ledger, lifetimes=lifetimes, **options)
+
+    async def sign_in(self, **overrides: object) -> Session:
+        session = a_session(**overrides)
+        self.browser.take(await self.process.vault.keep_session(session, Jar({})))
+        return session
+
+    async def present(self, jar: Jar | None = None) -> Presented:
+        return await self.process.vault.find_session(jar or self.browser.jar())
+
+    def answer(self, presented: Presented) -> list[str]:
+        """A response starts: its cookies are decided now, and reach the browser."""
+        return self.browser.take(self.process.vault.cookies_due(presented, slides=False))
+
+    def until_the_token_ends(self, *, left: float = 5.0) -> None:
+        """Move the clock to where the first access token has so many seconds left."""
+        self.clock.advance(NOW + 3600 - left - self.clock.now())
+
+    async def call(self, jar: Jar | None = None) -> Session:
+        """One whole call."""
+        presented = await self.present(jar)
+        session = await self.access.fresh(presented)
+        self.answer(presented)
+        return session
+
+
+@pytest.fixture(params=["memory", "file"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    """A house on each of the two ledgers."""
+    opened: list[Ledger] = []
+
+    def a_ledger(clock: MovableClock) -> Ledger:
+        if request.param == "memory":
+            opened.append(opened[0] if opened else MemoryLedger(clock))  # one memory stands for one file
+        else:
+            opened.append(FileLedger(tmp_path / "ledger.sqlite", clock))
+        return opened[-1]
+
+    built = House(a_ledger)
+    yield built
+    await built.access.aclose()
+    await built.process.vault.aclose()
+    for ledger in opened:
+        await ledger.aclose()
+
+
+# When to refresh.
+
+
+@pytest.mark.req("C1")
+async def test_a_token_that_lives_is_used_as_it_is(house: House) -> None:
+    """No token call while there is time."""
+    session = await house.sign_in()
+    assert await house.call() == session
+    house.until_the_token_ends(left=61)
+    assert (await house.call()).tokens == session.tokens
+    assert house.server.calls == []
+
+
+@pytest.mark.req("C1")
+@pytest.mark.parametrize(
+    ("lifetime", "left", "refreshed"), [(3600, 47, True), (3600, 61, False), (60, 7, False), (60, 4, True)]
+)
+async def test_the_margin_is_a_minute_or_a_tenth_whichever_is_less(
+    house: House, lifetime: float, left: float, *, refreshed: bool
+) -> None:
+    """A token of one minute is not refreshed at every call; a fifth of the margin differs from session to session."""
+    await house.sign_in(tokens=tokens(expires_at=NOW + lifetime))
+    house.clock.advance(lifetime - left)
+    await house.call()
+    assert (house.server.calls != []) is refreshed
+
+
+async def test_who_has_no_session_has_no_token(house: House) -> None:
+    """Refusals pass through, and nothing is called."""
+    with pytest.raises(NoSession):
+        await house.access.fresh(await house.present(Jar({})))
+    assert house.server.calls == []
+
+
+@pytest.mark.req("C5")
+async def test_a_session_without_a_refresh_token_lives_as_long_as_its_access_token(house: House) -> None:
+    """Then it ends as ``refresh_refused``: nothing can be fetched for it any more."""
+    await house.sign_in(tokens=tokens(refresh_token=None))
+    house.until_the_token_ends()
+    assert (await house.call()).tokens.refresh_token is None
+    house.until_the_token_ends(left=-1)
+    with pytest.raises(SessionEnded, match="no refresh token") as ended:
+        await house.call()
+    assert ended.value.reason == "refresh_refused"
+    with pytest.raises(SessionEnded, match="refresh_refused"):
+        await house.call()
+
+
+# What a refresh makes.
+
+
+@pytest.mark.req("F4", "F6", "F19", "C1")
+async def test_a_refresh_makes_the_next_generation(house: House) -> None:
+    """New tokens, the same session, the same last activity; the browser gets its bytes with the response."""
+    first = await house.sign_in()
+    house.until_the_token_ends()
+    second = await house.call()
+    assert (second.sid, second.generation, second.absolute_end) == (first.sid, 2, first.absolute_end)
+    assert second.tokens.refresh_token == house.server.issued[0]
+    assert second.active_at == first.active_at
+    presented = await house.present()
+    assert (presented.presented_generation, presented.require()) == (2, second)
+    assert house.answer(presented) == []
+
+
+@pytest.mark.req("OIDC-5")
+async def test_a_refreshed_id_token_brings_the_claims_up_to_date(house: House) -> None:
+    """What it does not repeat stays."""
+    await house.sign_in()
+    house.server.claims = {"name": "Alice Married"}
+    house.until_the_token_ends()
+    session = await house.call()
+    assert session.claims == {"sub": "alice", "name": "Alice Married", "iat": int(NOW)}
+
+
+@pytest.mark.req("F4")
+async def test_a_server_that_does_not_rotate_is_served_too(house: House) -> None:
+    """RT_g = RT_{g+1}: generations still follow each other, from any of them to the newest."""
+    house.server.rotates = False
+    await house.sign_in()
+    oldest = house.browser.jar()
+    for _ in range(3):
+        house.clock.advance(3597)
+        last = await house.access.fresh(await house.present(oldest))
+    assert last.generation == 4
+    assert (await house.present(oldest)).require() == last
+    assert house.server.revoked == []
+
+
+@pytest.mark.req("C2")
+async def test_two_hundred_calls_at_once_are_one_token_call(house: House) -> None:
+    """All get the new token, and every response carries the same bytes."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    jar = house.browser.jar()
+    house.server.held = asyncio.Event()
+
+    async def call() -> tuple[Session, tuple[object, ...]]:
+        presented = await house.present(jar)
+        session = await house.access.fresh(presented)
+        return session, tuple(house.process.vault.cookies_due(presented, slides=True))
+
+    calls = [asyncio.create_task(call()) for _ in range(200)]
+    await settle()
+    house.server.held.set()
+    answers = await asyncio.gather(*calls)
+    assert len(house.server.calls) == 1
+    assert {session.generation for session, _ in answers} == {2}
+    assert len({cookies[0] for _, cookies in answers}) == 1
+
+
+@pytest.mark.req("F7")
+async def test_a_refresh_survives_the_caller_who_began_it(house: House) -> None:
+    """The client goes away in mid-call; whoever comes next finds the answer, and the server is asked once."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    house.server.held = asyncio.Event()
+    first = asyncio.create_task(house.call())
+    await asyncio.sleep(0.05)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(house.call())
+    await settle()
+    house.server.held.set()
+    assert (await second).generation == 2
+    assert len(house.server.calls) == 1
+
+
+@pytest.mark.req("F7")
+async def test_a_refresh_under_way_is_finished_before_the_end(house: House) -> None:
+    """At shutdown the only refresh token that is left becomes durable first."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    house.server.held = asyncio.Event()
+    first = asyncio.create_task(house.call())
+    await asyncio.sleep(0.05)
+    first.cancel()
+    asyncio.get_running_loop().call_later(0.05, house.server.held.set)
+    await house.access.aclose()
+    assert (await house.present()).require().generation == 2
+
+
+@pytest.mark.req("F7")
+async def test_a_late_request_uses_no_refresh_token_that_it_read_before(house: House) -> None:
+    """It was found before the refresh and asks for a token after it: it gets the newest, not a second token call."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    early = await house.present()
+    await house.call()
+    assert (await house.access.fresh(early)).generation == 2
+    assert (len(house.server.calls), house.server.reused) == (1, False)
+
+
+# Lost responses (rules F4, F6).
+
+
+@pytest.mark.req("F4", "F6", "ADV-2")
+async def test_a_lost_response_loses_nothing_however_often(house: House) -> None:
+    """The browser keeps an old generation through five refreshes, each response lost, and is still signed in."""
+    await house.sign_in()
+    old = house.browser.jar()
+    for round_ in range(2, 7):
+        house.clock.advance(3597)
+        presented = await house.present(old)
+        assert (await house.access.fresh(presented)).generation == round_
+        assert house.process.vault.cookies_due(presented, slides=False) != []
+    assert house.server.reused is False
+    session = await house.call(old)
+    assert (await house.present()).require() == session
+
+
+@pytest.mark.req("F4", "F13")
+async def test_a_lost_response_loses_nothing_across_a_restart_or_another_worker(house: House) -> None:
+    """The successor lies in the ledger under the old refresh token, with the same bytes for everybody."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    presented = await house.present()
+    await house.access.fresh(presented)
+    here = house.process.vault.cookies_due(presented, slides=False)
+    restarted = house.another()
+    late = await restarted.vault.find_session(house.browser.jar())
+    assert late.require().generation == 2
+    assert restarted.vault.cookies_due(late, slides=False) == here
+    assert (await restarted.tokens_from(house.server).fresh(late)).generation == 2
+    assert len(house.server.calls) == 1
+
+
+@pytest.mark.req("F4", "F13")
+async def test_another_worker_that_was_slower_takes_the_answer_that_stands(house: House) -> None:
+    """It found the session before the first one's refresh: it re-reads after entering, and calls nobody."""
+    await house.sign_in()
+    other = house.another()
+    house.until_the_token_ends(left=-10)
+    early = await other.vault.find_session(house.browser.jar())
+    await house.access.fresh(await house.present())
+    assert (await other.tokens_from(house.server).fresh(early)).generation == 2
+    assert len(house.server.calls) == 1
+
+
+@pytest.mark.req("F4")
+async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) -> None:
+    """Two workers refreshed at once at a server that allows it: one successor stands, the other's token is revoked."""
+    await house.sign_in()
+    other = house.another()
+    house.until_the_token_ends(left=-10)
+    one, two = await house.present(), await other.vault.find_session(house.browser.jar())
+    house.server.held = asyncio.Event()
+    flights = [
+        asyncio.create_task(access.fresh(presented))
+        for access, presented in ((house.access, one), (other.tokens_from(house.server), two))
+    ]
+    await asyncio.sleep(0.1)
+    house.server.held.set()
+    sessions = await asyncio.gather(*flights)
+    await settle()
+    assert sessions[0].tokens == sessions[1].tokens
+    lost = next(token for token in house.server.issued if token != sessions[0].tokens.refresh_token)
+    assert house.server.revoked == [(lost, "refresh_token")]
+
+
+@pytest.mark.req("F4", "F5")
+async def test_an_older_generation_lapses_a_minute_after_a_newer_one_was_seen(house: House) -> None:
+    """Within it is healed; after it the call is to be repeated, and no cookie is touched."""
+    await house.sign_in()
+    old = house.browser.jar()
+    house.until_the_token_ends()
+    await house.call()
+    house.clock.advance(3000)
+    assert (await house.present(old)).require().generation == 2
+    await house.call()
+    await asyncio.sleep(0.05)
+    house.clock.advance(59)
+    assert (await house.present(old)).require().generation == 2
+    house.clock.advance(2)
+    presented = await house.present(old)
+    with pytest.raises(SessionSuperseded):
+        presented.require()
+    assert house.process.vault.cookies_due(presented, slides=True) == []
+    assert (await house.present()).require().generation == 2
+
+
+@pytest.mark.req("F6")
+async def test_a_response_that_starts_later_carries_what_is_known_by_then(house: House) -> None:
+    """Another call refreshed meanwhile: this one's response brings the newest, not what it saw at its start."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    slow = await house.present()
+    await house.access.fresh(await house.present())
+    assert [cookie.name for cookie in house.process.vault.cookies_due(slow, slides=False)] == ["__Host-Http-bff"]
+
+
+@pytest.mark.req("F4")
+async def test_a_generation_is_sealed_once(house: House) -> None:
+    """However many responses carry it, its bytes are the same, and the key is used once."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    presented = await house.present()
+    await house.access.fresh(presented)
+    before = sum(house.ring.seals.values())
+    values = {house.process.vault.cookies_due(presented, slides=False)[0].value for _ in range(50)}
+    assert (len(values), sum(house.ring.seals.values())) == (1, before)
+
+
+# Endings in flight (rule F2).
+
+
+@pytest.mark.req("F2")
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_a_sign_out_during_a_refresh_wins(house: House, *, elsewhere: bool) -> None:
+    """Here or in another worker: the result is dropped, its tokens are revoked, no response restores the session."""
+    session = await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    jar = house.browser.jar()
+    presented = await house.present(jar)
+    house.server.held = asyncio.Event()
+    call = asyncio.create_task(house.access.fresh(presented))
+    await asyncio.sleep(0.05)
+    vault = house.another().vault if elsewhere else house.process.vault
+    house.browser.take(await vault.end_session(session, Reason.SIGNED_OUT, jar))
+    house.server.held.set()
+    with pytest.raises(SessionEnded, match="signed_out"):
+        await call
+    await settle()
+    assert {hint for _, hint in house.server.revoked} == {"refresh_token", "access_token"}
+    assert (house.server.issued[0], "refresh_token") in house.server.revoked
+    house.answer(presented)
+    assert list(house.browser.kept) == ["__Host-Http-bff-out"]
+    with pytest.raises(SessionEnded):
+        (await house.present(jar)).require()
+
+
+@pytest.mark.req("F2")
+async def test_a_session_that_ended_before_the_flight_is_not_refreshed(house: House) -> None:
+    """Asked after entering: the server hears nothing."""
+    session = await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    presented = await house.present()
+    await house.another().vault.end_session(session, Reason.BACKCHANNEL)
+    with pytest.raises(SessionEnded, match="backchannel"):
+        await house.access.fresh(presented)
+    assert house.server.calls == []
+
+
+@pytest.mark.req("F2")
+@pytest.mark.parametrize("reason", [one for one in Reason if one is not Reason.REPLACED])
+async def test_a_late_response_of_an_ended_session_restores_nothing(house: House, reason: Reason) -> None:
+    """It was found alive with a newer generation waiting, and its response starts after the end: deletions only."""
+    session = await house.sign_in()
+    house.until_the_token_ends()
+    late = await house.present()
+    newest = await house.access.fresh(await house.present())
+    await house.process.vault.end_session(newest, reason)
+    due = house.process.vault.cookies_due(late, slides=True)
+    assert {cookie.max_age for cookie in due} == {0}
+    assert session.sid == newest.sid
+    house.clock.advance(6)
+    assert house.process.vault.cookies_due(late, slides=True) == []
+
+
+@pytest.mark.req("F2", "F23")
+async def test_a_late_response_of_one_account_never_touches_the_next(house: House) -> None:
+    """Bob signed in over Alice while her refresh was under way: her response sets and deletes nothing."""
+    alice = await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    presented = await house.present()
+    house.server.held = asyncio.Event()
+    call = asyncio.create_task(house.access.fresh(presented))
+    await asyncio.sleep(0.05)
+    await house.process.vault.end_session(alice, Reason.REPLACED)
+    bob = await house.sign_in(subject="bob", tokens=tokens(expires_at=house.clock.now() + 3600))
+    house.server.held.set()
+    with pytest.raises(SessionEnded):
+        await call
+    assert house.answer(presented) == []
+    assert (await house.present()).require() == bob
+
+
+# Refusals and outages.
+
+
+@pytest.mark.req("BBA-17", "C5", "ATK-11")
+@pytest.mark.parametrize("refusal", [RefreshRefused(), InvalidIDToken("sub"), LoginNotPermitted()], ids=repr)
+async def test_a_refused_grant_ends_the_session(house: House, refusal: Exception) -> None:
+    """The server says no, or the answer is another person's, or a rule no longer lets this one in."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    house.server.refuses = refusal
+    presented = await house.present()
+    with pytest.raises(SessionEnded) as ended:
+        await house.access.fresh(presented)
+    assert ended.value.reason == "refresh_refused"
+    assert house.answer(presented) == ["__Host-Http-bff", "__Host-Http-bff-idle"]
+    assert house.browser.kept == {}
+
+
+@pytest.mark.req("F8")
+async def test_who_is_refused_because_another_was_faster_takes_its_answer(house: House) -> None:
+    """Strict rotation, two workers: the slower one's ``invalid_grant`` is no ending while a successor stands."""
+    await house.sign_in()
+    other = house.another()
+    house.until_the_token_ends(left=-10)
+    early = await other.vault.find_session(house.browser.jar())
+    strict = TokenServer(house.clock, refuses=RefreshRefused(), held=asyncio.Event())
+    slower = asyncio.create_task(other.tokens_from(strict).fresh(early))
+    await asyncio.sleep(0.05)
+    await house.access.fresh(await house.present())
+    assert strict.held is not None
+    strict.held.set()
+    assert (await slower).generation == 2
+
+
+@pytest.mark.req("E2", "C4")
+@pytest.mark.parametrize("outage", [AuthorizationServerUnavailable("503"), ClientRefused("invalid_client")], ids=repr)
+async def test_an_outage_ends_no_session(house: House, outage: Exception) -> None:
+    """While the token lives it serves; then it is an outage, never a sign-out, and it ends with its cause."""
+    session = await house.sign_in()
+    house.until_the_token_ends()
+    house.server.down = outage
+    assert (await house.call()).tokens == session.tokens
+    house.until_the_token_ends(left=-1)
+    with pytest.raises(type(outage)):
+        await house.call()
+    house.clock.advance(2)
+    house.server.down = None
+    assert (await house.call()).generation == 2
+
+
+@pytest.mark.req("C4")
+async def test_a_server_that_is_down_is_not_asked_by_every_call(house: House) -> None:
+    """Within a second of a failure nobody waits for another."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-1)
+    house.server.down = AuthorizationServerUnavailable("timeout")
+    for _ in range(5):
+        with pytest.raises(AuthorizationServerUnavailable):
+            await house.call()
+    assert len(house.server.calls) == 1
+    house.clock.advance(1.1)
+    with pytest.raises(AuthorizationServerUnavailable):
+        await house.call()
+    assert len(house.server.calls) == 2
+
+
+@pytest.mark.req("C4")
+async def test_a_slow_server_does_not_hold_up_a_call_whose_token_lives(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes out with the old token; the refresh goes on, and the next call has the new one."""
+    monkeypatch.setattr(access_tokens, "_PATIENCE", 0.02)
+    await house.sign_in()
+    house.until_the_token_ends()
+    house.server.held = asyncio.Event()
+    assert (await house.call()).generation == 1
+    house.server.held.set()
+    assert (await house.call()).generation == 2
+    assert len(house.server.calls) == 1
+
+
+@pytest.mark.req("F21")
+async def test_a_refresh_that_outgrows_the_cookie_ends_the_session_and_says_why(house: House) -> None:
+    """The old refresh token is spent and the new one cannot be kept: it is revoked, nothing half-kept remains."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    house.server.claims = {"groups": [words(30) for _ in range(1000)]}
+    with pytest.raises(SessionTooLarge, match=r"claims\.groups"):
+        await house.call()
+    await settle()
+    assert (house.server.issued[0], "refresh_token") in house.server.revoked
+    with pytest.raises(SessionEnded, match="refresh_lost"):
+        (await house.present()).require()
+
+
+async def test_a_ledger_that_cannot_be_written_does_not_lose_a_refresh(tmp_path: Path) -> None:
+    """The old token is spent: the response under way carries the new generation; older cookies must ask again."""
+
+    class FullDisk(MemoryLedger):
+        async def keep_successor(self, *_: object) -> bool:
+            raise SessionStoreUnavailable("disk full")
+
+    house = House(FullDisk)
+    await house.sign_in()
+    old = house.browser.jar()
+    house.until_the_token_ends()
+    assert (await house.call()).generation == 2
+    assert (await house.present()).require().generation == 2
+    with pytest.raises(SessionSuperseded):
+        (await house.present(old)).require()
+
+
+@pytest.mark.req("E2")
+async def test_revoking_later_waits_for_nobody(house: House) -> None:
+    """A sign-out goes on while the refresh token is revoked behind it; without one there is nothing to do."""
+    session = await house.sign_in()
+    house.access.revoke_later(session)
+    house.access.revoke_later(a_session(tokens=tokens(refresh_token=None)))
+    assert house.server.revoked == []
+    await house.access.aclose()
+    assert house.server.revoked == [(session.tokens.refresh_token, "refresh_token")]
+
+
+@pytest.mark.req("F17")
+@pytest.mark.parametrize("skew", [-120.0, 120.0])
+async def test_a_replica_whose_clock_is_off_by_two_minutes_refreshes_like_the_others(skew: float) -> None:
+    """No log-out, no reuse, whoever of the two refreshes."""
+    ring, browser = KeyRing.generate(), Browser()
+    clock, other_clock = MovableClock(NOW), MovableClock(NOW + skew)
+    ledger = MemoryLedger(clock)
+    server = TokenServer(clock)
+    long = Lifetimes(idle=40_000)
+    houses = [a_process(clock=one, ring=ring, ledger=ledger, lifetimes=long) for one in (clock, other_clock)]
+    access = [AccessTokens(server, process.vault, ledger, process.clock) for process in houses]
+    browser.take(await houses[0].vault.keep_session(a_session(), Jar({})))
+    for turn in range(8):
+        for one in (clock, other_clock):
+            one.advance(3000)
+        process = houses[turn % 2]
+        presented = await process.vault.find_session(browser.jar())
+        await access[turn % 2].fresh(presented)
+        browser.take(process.vault.cookies_due(presented, slides=True))
+    assert server.reused is False
+    assert len(server.calls) >= 4

@@ -164,7 +164,7 @@ class SessionChanged(SessionError):
 
 
 class RefreshRefused(SessionError):
-    """``invalid_grant`` for a refresh token, and only that: expired, revoked or reused (RFC 6749 5.2)."""
+    """``invalid_grant`` for a refresh token: expired, revoked, reused (RFC 6749 5.2); or there is none to ask with."""
 
     public = "Your session has ended."
 
@@ -283,8 +283,8 @@ class Unavailable(BFFError):
 class AuthorizationServerUnavailable(Unavailable):
     """Discovery, keys or a token call failed: unreachable, slow, 429, 5xx or unreadable.
 
-    ``sent`` is False only where the request provably never left us (DNS, connect, TLS, pool), so that it may be
-    repeated; after anything else the server may have acted on it, and may have rotated a refresh token.
+    ``sent`` is False where nothing that changes anything left us: DNS, connect, TLS or pool failed, or a document could
+    not be had. That may be repeated; after anything else the server may have acted, and rotated a refresh token.
     """
 
     public = "The sign-in service does not answer."

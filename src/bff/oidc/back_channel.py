@@ -78,7 +78,7 @@ class BackChannel:
     """Calls to one authorization server. Any outage is AuthorizationServerUnavailable, and its detail says which.
 
     ``skew`` is how many seconds the server's clock is ahead of ours, from its latest ``Date`` header (RFC 9110 6.6.1,
-    so to the second); None until one came.
+    so to half a second); None until one came.
     """
 
     def __init__(self, http: httpx.AsyncClient, clock: Clock, *, total_seconds: float = TOTAL_SECONDS) -> None:
@@ -127,7 +127,8 @@ class BackChannel:
         # A date that cannot be read, or has no zone, says nothing about a clock.
         with suppress(ValueError, OverflowError):
             if date is not None:
-                self.skew = parsedate_to_datetime(date).timestamp() - self._clock.now()
+                # The date names a whole second; its middle is the best guess of the instant.
+                self.skew = parsedate_to_datetime(date).timestamp() + 0.5 - self._clock.now()
 
 
 async def _read(response: httpx.Response, max_bytes: int) -> Answer:

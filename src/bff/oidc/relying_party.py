@@ -25,7 +25,7 @@ from bff.errors import (
 )
 from bff.oidc.back_channel import BackChannel
 from bff.oidc.front_channel import asked_parameters, check_issuer, code_of, end_session_address
-from bff.oidc.id_token import KEY_NOT_PUBLISHED, Expectation, verify_id_token
+from bff.oidc.id_token import UNDECIDED, Expectation, verify_id_token
 from bff.oidc.key_set import KeySet
 from bff.oidc.messages import (
     AuthorizationRequest,
@@ -199,10 +199,10 @@ class RelyingParty:
         )
 
     async def _verify_refreshed(self, tokens: TokenSet, previous: Claims) -> Claims | None:
-        """The claims of a refreshed ID token; None where none came, or where its key cannot be had.
+        """The claims of a refreshed ID token; None where none came, or where nothing can be said of it.
 
-        An ID token is optional here (OIDC Core 12.2). To give up new tokens because a key set is down or late would end
-        a session for an outage; so the token is left aside, and the session goes on with the claims it has.
+        An ID token is optional here (OIDC Core 12.2). To give up new tokens because a key set is late or a clock wrong
+        would end a session for an outage; so the ID token is left aside, and the session keeps the claims it has.
         """
         if tokens.id_token is None:
             return None
@@ -212,7 +212,7 @@ class RelyingParty:
         except AuthorizationServerUnavailable as outage:
             logger.warning("a refreshed ID token is left aside: %s", outage.detail)
         except InvalidIDToken as refusal:
-            if refusal.step != KEY_NOT_PUBLISHED:
+            if refusal.step not in UNDECIDED:
                 raise
             logger.warning("a refreshed ID token is left aside: %s", refusal)
         return None

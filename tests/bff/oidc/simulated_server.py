@@ -104,7 +104,12 @@ class SimulatedServer:
             "expires_in": 3600,
             "scope": "openid offline_access api://todo/ToDoList.Read",
             "id_token": id_token(
-                now=self.clock.now(), **{"nonce": self.nonce if first else ABSENT, "auth_time": ABSENT, **self.id_token}
+                **{
+                    "now": self.clock.now(),
+                    "nonce": self.nonce if first else ABSENT,
+                    "auth_time": ABSENT,
+                    **self.id_token,
+                }
             ),
             **self.token,
         }

@@ -105,7 +105,7 @@ async def test_the_skew_is_measured_from_the_date_header(network: respx.MockRout
     network.get(URL).respond(200, json={}, headers={"Date": "Tue, 14 Nov 2023 22:14:54 GMT"})
     assert back_channel.skew is None
     await back_channel.fetch_json(URL)
-    assert back_channel.skew == 94.0
+    assert back_channel.skew == 94.5
 
 
 @pytest.mark.parametrize("date", ["yesterday", "", "Tue, 99 Nov 2023 22:14:54 GMT", "Tue, 14 Nov 999999 22:14:54 GMT"])

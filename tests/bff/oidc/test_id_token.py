@@ -497,13 +497,29 @@ async def test_a_refreshed_token_that_contradicts_the_first_fails(overrides: dic
 
 @pytest.mark.req("OIDC-5")
 @pytest.mark.parametrize(
-    "previous",
-    [{"azp": CLIENT_ID}, {"iat": int(NOW) + 100}, {"iat": ABSENT}, {"sub": "x"}, {"iss": "https://old.example"}],
+    "previous", [{"azp": CLIENT_ID}, {"sub": "x"}, {"sub": ABSENT}, {"iss": "https://old.example"}, {"iss": None}]
 )
 async def test_a_first_token_that_does_not_lead_here_fails(previous: dict[str, Any]) -> None:
-    """A lost azp, a later first token, and a session of another person or issuer are contradictions too."""
+    """A lost azp, and a session of another person or issuer, are contradictions too."""
     with pytest.raises(InvalidIDToken, match=r"12\.2"):
         await verify_refreshed(refreshed(), **previous)
+
+
+@pytest.mark.req("OIDC-5")
+@pytest.mark.parametrize("iat", [int(NOW) + 31, ABSENT, None, True, "1"])
+async def test_a_refreshed_token_is_no_older_than_the_first(iat: object) -> None:
+    """Its iat is the time of its own issue, give or take the leeway."""
+    with pytest.raises(InvalidIDToken, match="step 10"):
+        await verify_refreshed(refreshed(), iat=iat)
+    assert await verify_refreshed(refreshed(), iat=int(NOW) + 29)
+
+
+@pytest.mark.req("OIDC-5", "ATK-11")
+@pytest.mark.parametrize("date", [{"exp": 1}, {"iat": 1}, {"iat": int(NOW) + 9999}])
+async def test_a_wrong_date_never_hides_another_person(date: dict[str, Any]) -> None:
+    """Whose token it is comes before when it was issued."""
+    with pytest.raises(InvalidIDToken, match=r"12\.2"):
+        await verify_refreshed(refreshed(sub="somebody-else", **date))
 
 
 @pytest.mark.req("OIDC-5")

@@ -179,6 +179,16 @@ async def test_a_late_key_set_does_not_cost_the_new_tokens(
     assert "left aside" in caplog.text
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+async def test_a_wrong_clock_does_not_cost_the_new_tokens(
+    relying_party: RelyingParty, server: SimulatedServer, clock: MovableClock, claims: Claims, hours: int
+) -> None:
+    """A clock that jumps makes every date look wrong; nobody is signed out for it."""
+    server.id_token = {"now": clock.now() + hours * 3600}
+    refreshed = await relying_party.refresh(held("rt-1"), claims)
+    assert (refreshed.tokens.refresh_token, refreshed.claims) == ("rt-after-rt-1", None)
+
+
 async def test_a_key_host_that_goes_down_does_not_cost_the_new_tokens(
     relying_party: RelyingParty, server: SimulatedServer, claims: Claims
 ) -> None:

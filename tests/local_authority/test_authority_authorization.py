@@ -88,7 +88,7 @@ async def test_a_repeated_client_or_address_is_a_page(
 async def test_every_other_refusal_goes_back_to_the_client(
     authority: LocalAuthority, browser: SignInBrowser, parameters: dict[str, str | None], error: str
 ) -> None:
-    """A refusal that the client can be told carries its code, the state and the issuer (RFC 6749 4.1.2.1, RFC 9207 2)."""
+    """A refusal that the client can be told carries code, state and issuer (RFC 6749 4.1.2.1, RFC 9207 2)."""
     response = await browser.get(authorization_url(authority, **parameters))
     answer = response_parameters(response)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from base64 import b64encode
 from functools import cache
 from pathlib import Path
@@ -37,7 +37,7 @@ def private_key() -> rsa.RSAPrivateKey:
 def certificate() -> x509.Certificate:
     """The client's certificate, signed by itself."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bff")])
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -45,7 +45,7 @@ def certificate() -> x509.Certificate:
         .public_key(private_key().public_key())
         .serial_number(1)
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=3650))
+        .not_valid_after(start + dt.timedelta(days=3650))
         .sign(private_key(), hashes.SHA256())
     )
 
@@ -214,9 +214,8 @@ async def test_every_claim_of_an_assertion_is_checked(
     """An assertion with a claim absent, null, of another type or wrong is invalid_client (RFC 7523 3)."""
     now = int(with_certificate.services.clock.now())
     is_time = name in {"exp", "iat", "nbf"} and type(value) is int
-    response = await _by_assertion(
-        with_certificate, assertion(with_certificate, **{name: now + int(str(value)) if is_time else value})
-    )
+    claims: dict[str, Any] = {name: now + int(str(value)) if is_time else value}
+    response = await _by_assertion(with_certificate, assertion(with_certificate, **claims))
 
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
@@ -248,7 +247,7 @@ async def test_an_assertion_needs_its_type(with_certificate: LocalAuthority) -> 
 
 
 async def test_entra_must_be_told_which_certificate(tmp_path: Path, clock: MovableClock) -> None:
-    """In Entra's shape an assertion that names no certificate is refused, as there; elsewhere the signature is enough."""
+    """In Entra's shape an assertion that names no certificate is refused; elsewhere the signature is enough."""
     path = tmp_path / "bff.pem"
     path.write_bytes(certificate().public_bytes(Encoding.PEM))
     for shape, status in (("entra", 401), ("full", 200)):

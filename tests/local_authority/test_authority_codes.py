@@ -37,7 +37,7 @@ async def test_a_code_gives_tokens(authority: LocalAuthority) -> None:
     ],
 )
 async def test_a_code_is_bound_to_its_request(authority: LocalAuthority, form: dict[str, str]) -> None:
-    """Verifier and redirect URI must be those of the request; the try spends the code (RFC 6749 4.1.3, RFC 7636 4.6)."""
+    """Verifier and redirect URI must be those of the request; a try spends the code (RFC 6749 4.1.3, RFC 7636 4.6)."""
     code = await _code(authority)
     refused = await authority.redeem(code, **form)
     again = await authority.redeem(code)

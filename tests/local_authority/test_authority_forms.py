@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from local_authority.attempts import LIMIT, WINDOW_SECONDS
-from tests.world.authority import ADA, GRACE, LocalAuthority, SignInBrowser, authorization_url, response_parameters
+from tests.world.authority import (
+    ADA,
+    GRACE,
+    LocalAuthority,
+    SignInBrowser,
+    authorization_url,
+    claims_of,
+    response_parameters,
+)
 from tests.world.clock import MovableClock
 from tests.world.forms import Page
 
@@ -226,7 +234,7 @@ async def test_a_transaction_expires(authority: LocalAuthority, browser: SignInB
 async def test_passwords_cannot_be_guessed_at_leisure(
     authority: LocalAuthority, browser: SignInBrowser, clock: MovableClock
 ) -> None:
-    """After ten failures in five minutes even the right password is refused, for that email only, and only for a while."""
+    """After ten failures in five minutes even the right password is refused: for that email, and for a while."""
     url = authorization_url(authority)
     for _ in range(LIMIT):
         assert (await browser.sign_in(url, email="ADA@example.com", password="guess")).status_code == 422
@@ -252,7 +260,7 @@ async def test_a_success_forgets_the_failures(authority: LocalAuthority) -> None
 async def test_login_hint_fills_in_the_email(authority: LocalAuthority, browser: SignInBrowser) -> None:
     """login_hint is typed in already, as an email or as the claim of an ID token; anything else is not shown."""
     shown = []
-    claim = authority.services.people.find(ADA.oid).login_hint  # type: ignore[union-attr] — Ada is seeded
+    claim = str(claims_of((await authority.signed_in())["id_token"])["login_hint"])
     for hint in ("someone@example.com", claim, "<b>text</b>"):
         page = await browser.get(authorization_url(authority, login_hint=hint))
         shown.append(Page.of(page.text).form.fields["email"])

@@ -92,7 +92,7 @@ async def test_a_refresh_token_is_its_clients_alone(authority: LocalAuthority) -
 
 
 async def test_less_may_be_asked_for_and_more_may_not(authority: LocalAuthority) -> None:
-    """A narrower scope narrows the token, not the grant; a wider one is invalid_scope and costs nothing (RFC 6749 6)."""
+    """A narrower scope narrows the token, not the grant; a wider one is refused and costs nothing (RFC 6749 6)."""
     token = (await authority.signed_in(scope=f"openid offline_access {READ_SCOPE}"))["refresh_token"]
     refused = await authority.refresh(token, scope=READ_WRITE_SCOPE)
     narrow = (await authority.refresh(token, scope="openid")).json()

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from local_authority.seeds import ADA, DAEMON_CLIENT_ID
-from tests.world.authority import BFF_CLIENT_ID, CLIENT_SECRET, LocalAuthority, claims_of
+from local_authority.seeds import ADA, BFF_CLIENT_ID, DAEMON_CLIENT_ID
+from tests.world.authority import CLIENT_SECRET, LocalAuthority, claims_of
 from tests.world.clock import MovableClock
 
 

@@ -61,25 +61,25 @@ class LyingSigner:
         else:
             claims = _changed(claims, self.misbehaviours.id_token)
         for name, seconds in SHIFTS.items():
-            if self.misbehaviours.take(name):
+            if self.misbehaviours.take(name, "token"):
                 shifted: Claims = {claim: claims[claim] + seconds for claim in TIMES if claim in claims}
                 claims = {**claims, **shifted}
         return self._sign_wrongly(header, claims) or self.keys.sign(header, claims)
 
     def _lie(self, claims: Claims, lies: Mapping[Misbehaviour, Mapping[str, Any]]) -> Claims:
         for name, overrides in lies.items():
-            if self.misbehaviours.take(name):
+            if self.misbehaviours.take(name, "token"):
                 claims = _changed(claims, overrides)
         return claims
 
     def _sign_wrongly(self, header: Claims, claims: Claims) -> str | None:
-        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_ALG_NONE):
+        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_ALG_NONE, "token"):
             return _unsigned(self.keys.sign(header, claims))
-        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_HS256_WITH_PUBLIC_KEY):
+        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_HS256_WITH_PUBLIC_KEY, "token"):
             return self._signed_with_public_key(header, claims)
-        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_FOREIGN_KEY):
+        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_FOREIGN_KEY, "token"):
             return self._signed_by_stranger(header, claims, kid=str(self.keys.newest.kid))
-        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_UNKNOWN_KID):
+        if self.misbehaviours.take(Misbehaviour.ID_TOKEN_UNKNOWN_KID, "token"):
             return self._signed_by_stranger(header, claims, kid="nobody-knows-this-key")
         return None
 

@@ -92,9 +92,9 @@ class MisbehavingWire:
 
     def _refused(self, body: bytes) -> Answer | None:
         take, refreshing = self.misbehaviours.take, b"grant_type=refresh_token" in body
-        if take(Misbehaviour.INVALID_CLIENT):
+        if take(Misbehaviour.INVALID_CLIENT, "token"):
             return Answer.of(401, {"error": "invalid_client"})
-        if take(Misbehaviour.INVALID_GRANT) or (refreshing and take(Misbehaviour.REFRESH_REFUSED)):
+        if take(Misbehaviour.INVALID_GRANT, "token") or (refreshing and take(Misbehaviour.REFRESH_REFUSED, "token")):
             return Answer.of(400, {"error": "invalid_grant"})
         return None
 
@@ -120,7 +120,7 @@ class MisbehavingWire:
             answer.body = b'{"padding":"' + b"x" * OVERSIZE + b'"}'
         if at == "token" and answer.status == OK:
             self._spoil_tokens(answer)
-        if at == "metadata" and self.misbehaviours.take(Misbehaviour.METADATA_WRONG_ISSUER):
+        if at == "metadata" and self.misbehaviours.take(Misbehaviour.METADATA_WRONG_ISSUER, at):
             answer.body = json.dumps({**json.loads(answer.body), "issuer": STRANGER}).encode()
         if at == "authorize" and answer.status == SEE_OTHER:
             self._spoil_response(answer)
@@ -128,7 +128,7 @@ class MisbehavingWire:
 
     def _spoil_tokens(self, answer: Answer) -> None:
         for name, member in MEMBERS.items():
-            if self.misbehaviours.take(name):
+            if self.misbehaviours.take(name, "token"):
                 content = {key: value for key, value in json.loads(answer.body).items() if key != member}
                 answer.body = json.dumps(content).encode()
 
@@ -137,11 +137,11 @@ class MisbehavingWire:
         location = dict(answer.headers)[b"location"].decode()
         parts = urlsplit(location)
         pairs = parse_qsl(parts.query)
-        if self.misbehaviours.take(Misbehaviour.RESPONSE_WRONG_ISSUER):
+        if self.misbehaviours.take(Misbehaviour.RESPONSE_WRONG_ISSUER, "authorize"):
             pairs = [*(pair for pair in pairs if pair[0] != "iss"), ("iss", STRANGER)]
-        if self.misbehaviours.take(Misbehaviour.RESPONSE_MISSING_ISSUER):
+        if self.misbehaviours.take(Misbehaviour.RESPONSE_MISSING_ISSUER, "authorize"):
             pairs = [pair for pair in pairs if pair[0] != "iss"]
-        if self.misbehaviours.take(Misbehaviour.RESPONSE_REPEATED_ISSUER):
+        if self.misbehaviours.take(Misbehaviour.RESPONSE_REPEATED_ISSUER, "authorize"):
             pairs = [*pairs, *(pair for pair in pairs if pair[0] == "iss")]
         spoilt = urlunsplit(parts._replace(query=urlencode(pairs))).encode()
         answer.headers = [(name, spoilt if name == b"location" else value) for name, value in answer.headers]

@@ -168,8 +168,9 @@ class CookieVault(LoginCookies, SignOutCookies):
             return
         now = self._clock.now()
         until = now + self.lifetimes.absolute
-        metrics.sessions_ended.labels(reason=Reason.REPLACED.value).inc()
         mark = mark_of_sid(transaction.replaces)
+        if not self._view.has_ended(mark):
+            metrics.sessions_ended.labels(reason=Reason.REPLACED.value).inc()
         await self._ledger.end(Ending(mark=mark, reason=Reason.REPLACED, at=now, until=until))
 
     def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:

@@ -89,6 +89,10 @@ class EndingsView:
                 found = before
         return found
 
+    def has_ended(self, mark: bytes) -> bool:
+        """Whether one sid, ours or the authorization server's, is known to be over."""
+        return mark in self._ended
+
     def newest_generation(self, sid: bytes) -> int:
         """The newest generation that is known, 0 where none is."""
         known = self._generations.get(sid)

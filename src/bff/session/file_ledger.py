@@ -6,9 +6,10 @@ import asyncio
 import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ _TRUSTED = 1.0
 _TRIM_EVERY = 60.0
 _WAIT_WRITING = 2.0
 _WAIT_READING = 0.25
+_TURNS, _TURN = 100, 0.02
 _VERSION = 1
 
 _SCHEMA = f"""
@@ -56,14 +58,17 @@ class FileLedger:
         self._seen = 0
         self._trimmed_at = self._forgot_at = clock.monotonic()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
-        try:
-            _create_private(path)
-            self._writing = _connected(path, _WAIT_WRITING)
-            self.instance = _prepared(self._writing)
-            self._reading = _connected(path, _WAIT_READING)
-            self._read()
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigurationError([f"the ledger {path} cannot be used: {error}. Cure: session.ledger"]) from error
+        with ExitStack() as opened:
+            try:
+                _create_private(path)
+                self._writing = opened.enter_context(closing(_connected(path, _WAIT_WRITING)))
+                self.instance = _prepared(self._writing)
+                self._reading = opened.enter_context(closing(_connected(path, _WAIT_READING)))
+                self._read()
+            except (OSError, sqlite3.Error) as error:
+                cause = f"the ledger {path} cannot be used: {error}. Cure: point session.ledger at a file of its own"
+                raise ConfigurationError([cause]) from error
+            opened.pop_all()  # from here on they are closed by aclose
 
     @property
     def fresh(self) -> bool:
@@ -206,17 +211,35 @@ class FileLedger:
 
 
 def _create_private(path: Path) -> None:
-    """Before SQLite would create it with the process's umask; its side files take the same mode."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    """Before SQLite would create it with the process's umask; its side files take the same mode.
+
+    A file that is there is not opened: closing it would drop the locks of whoever uses it in this process.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if path.stat().st_mode & 0o077:
         raise PermissionError(f"others may read it (chmod 600 {path})")
 
 
 def _connected(path: Path, wait: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _in_turns(lambda: connection.execute("PRAGMA journal_mode = WAL"))
     connection.execute("PRAGMA synchronous = FULL")
     return connection
+
+
+def _in_turns(change: Callable[[], object]) -> None:
+    """Try again where another worker changes the journal in the same moment: SQLite's own wait does not cover that."""
+    for _ in range(_TURNS):
+        try:
+            change()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(_TURN)
+        else:
+            return
+    change()
 
 
 def _prepared(connection: sqlite3.Connection) -> bytes:

@@ -144,16 +144,23 @@ class LoginCookies:
         try:
             if not await self._ledger.spend_login(login, self._clock.now() + _LIFETIME):
                 return await self._landing_of_another(transaction, login)
-            landing = await make()
+            landing = await self._made(login, make)
         except Unavailable:
             self._flights.pop(transaction, None)
+            raise
+        await self._remember(login, _sealed(transaction, landing))
+        return landing
+
+    async def _made(self, login: bytes, make: Callable[[], Awaitable[Landing]]) -> Landing:
+        """The landing; a refusal is remembered for every delivery, an outage gives the login back."""
+        try:
+            return await make()
+        except Unavailable:
             await self._ledger.release_login(login)
             raise
         except LoginError:
             await self._remember(login, _FAILED)
             raise
-        await self._remember(login, _sealed(transaction, landing))
-        return landing
 
     async def _landing_of_another(self, transaction: LoginTransaction, login: bytes) -> Landing:
         for _ in range(_POLLS):

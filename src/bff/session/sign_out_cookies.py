@@ -38,7 +38,7 @@ class SignOutCookies:
 
     def is_logout_ticket(self, ticket: str, session: Session) -> bool:
         """Whether we signed this ticket for this very session (rule F32)."""
-        signed = self._ticket_stamp.read(ticket.encode())
+        signed = self._ticket_stamp.read(ticket.encode(errors="surrogatepass"))
         return signed is not None and same(signed.value, tag(session.sid, "logout"))
 
     def keep_sign_out(self, url: str | None) -> SetCookie:

@@ -82,4 +82,4 @@ class Stamp:
 
 def same(one: str, other: str) -> bool:
     """Equality that takes as long for a near miss as for a far one (ATK-21)."""
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

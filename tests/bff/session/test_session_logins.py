@@ -267,6 +267,7 @@ async def test_another_workers_failure_is_a_failure_here(tmp_path: Path, monkeyp
     for transaction in (failed, lost):
         with pytest.raises(UnknownLogin):
             await two.vault.once(transaction, never)
+    assert await one.ledger.landing(mark_of_login(lost.state)) is None
     await one.ledger.aclose()
     await two.ledger.aclose()
 

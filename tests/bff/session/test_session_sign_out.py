@@ -31,7 +31,17 @@ def test_no_other_text_is_a_ticket() -> None:
     """Not the tag, not a changed ticket, not a stamp for another purpose, not any text of a query."""
     process, session = a_process(), a_session()
     ticket = process.vault.logout_ticket(session)
-    others = ["", "x", "é", ticket[:-1], ticket + "A", process.vault.tag(session), ticket.replace(".", ".."), "a.b.c"]
+    others = [
+        "",
+        "x",
+        "é",
+        "\ud800",
+        ticket[:-1],
+        ticket + "A",
+        process.vault.tag(session),
+        ticket.replace(".", ".."),
+        "a.b.c",
+    ]
     others.append(a_process().vault.logout_ticket(session))
     others.append(process.vault._sessions.stamp(session).value.decode())
     assert [other for other in others if process.vault.is_logout_ticket(other, session)] == []
@@ -43,7 +53,7 @@ def test_a_tag_is_one_sessions_in_every_generation_and_process() -> None:
     one, two, session = a_process(), a_process(), a_session()
     assert one.vault.tag(session) == two.vault.tag(replace(session, generation=5))
     assert one.vault.tag_matches(session, two.vault.tag(session))
-    for other in ("", "é", one.vault.tag(a_session())):
+    for other in ("", "é", "\ud800", one.vault.tag(a_session())):
         assert not one.vault.tag_matches(session, other)
 
 
@@ -84,7 +94,9 @@ def test_no_sealed_value_passes_for_another() -> None:
 
 
 @pytest.mark.req("F33")
-@pytest.mark.parametrize(("state", "said"), [("right", False), ("wrong", True), (None, True), ("", True)])
+@pytest.mark.parametrize(
+    ("state", "said"), [("right", False), ("wrong", True), (None, True), ("", True), ("\ud800", True)]
+)
 def test_the_way_back_is_checked_and_forgotten(
     state: str | None, *, said: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,20 +2,32 @@
 
 It honours Secure, Path, SameSite with its redirect chain, the ``__Host-`` and ``__Host-Http-`` prefixes and Max-Age
 (RFC 6265bis), and sends Sec-Fetch-* and Origin as the Fetch standard says. A site is scheme and host, without the port.
+A script of another origin is asked for in a preflight first, and reads no answer that does not name it (Fetch 3.3).
 """
 
 from __future__ import annotations
 
+import json as codec
+import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
+
 from tests.world.internet import Internet
 
 MAX_REDIRECTS = 10
+SIMPLE_METHODS = frozenset({"GET", "HEAD", "POST"})
+SIMPLE_HEADERS = frozenset({"accept", "accept-language", "content-language", "content-type"})
+SIMPLE_TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+
+
+class Blocked(Exception):
+    """The browser did not send a cross-origin request, or does not let the script read its answer."""
 
 
 @dataclass
@@ -73,6 +85,18 @@ class Visit:
         return parser.forms
 
     @property
+    def heading(self) -> str:
+        """The document's first heading, which says to a person what happened."""
+        found = re.search(r"<h1[^>]*>(.*?)</h1>", self.response.text, re.DOTALL)
+        return "" if found is None else unescape(found[1]).strip()
+
+    @property
+    def links(self) -> list[str]:
+        parser = _Forms()
+        parser.feed(self.response.text)
+        return parser.links
+
+    @property
     def path(self) -> str:
         return urlsplit(self.url).path
 
@@ -107,8 +131,8 @@ class Browser:
             found.append(cookie)
         return sorted(found, key=lambda cookie: -len(cookie.path))
 
-    def store(self, url: str, header: str) -> None:
-        """Store one ``Set-Cookie``, or ignore it as a browser would."""
+    def store(self, url: str, header: str, *, cross_site_subresource: bool = False) -> None:
+        """Store one ``Set-Cookie``, or ignore it as a browser would (RFC 6265bis 5.7)."""
         pair, *attributes = header.split(";")
         name, _, value = pair.strip(" \t").partition("=")
         said = {key.strip().lower(): item.strip() for key, _, item in (part.partition("=") for part in attributes)}
@@ -119,6 +143,8 @@ class Browser:
             said.get("samesite", "lax").lower(), self._now() + int(said["max-age"]) if "max-age" in said else None,
         )  # fmt: skip
         if secure and not _trustworthy(url):
+            return
+        if cross_site_subresource and cookie.same_site != "none":
             return
         if cookie.same_site == "none" and not secure:
             return
@@ -134,9 +160,28 @@ class Browser:
         else:
             self.cookies[key] = cookie
 
-    def names(self) -> set[str]:
-        """The names of all cookies held."""
-        return {cookie.name for cookie in self.cookies.values()}
+    def names(self, url: str | None = None) -> set[str]:
+        """The names of all cookies held, or of those of one host."""
+        host = None if url is None else urlsplit(url).hostname
+        return {cookie.name for cookie in self.cookies.values() if host is None or cookie.host == host}
+
+    def value(self, url: str, name: str) -> str:
+        """The value of one cookie of one host, at path /."""
+        return self.cookies[urlsplit(url).hostname or "", "/", name].value
+
+    def kept(self) -> dict[tuple[str, str, str], StoredCookie]:
+        """A copy of the jar, as malware or a backup takes it."""
+        return {key: replace(cookie) for key, cookie in self.cookies.items()}
+
+    def forget(self, url: str, name: str) -> None:
+        """Lose one cookie."""
+        for key in [key for key in self.cookies if key[0] == urlsplit(url).hostname and key[2] == name]:
+            del self.cookies[key]
+
+    def script_sees(self, url: str) -> set[str]:
+        """What ``document.cookie`` names on a page at this URL."""
+        carried = self.cookies_for(url, cross_site=False, safe_navigation=True)
+        return {cookie.name for cookie in carried if not cookie.http_only}
 
     def toss(self, url: str, name: str, value: str, path: str = "/x") -> None:
         """Plant a cookie the way another program on this host could."""
@@ -156,7 +201,7 @@ class Browser:
         )
         response = await self.internet.handle_async_request(request)
         for header in response.headers.get_list("set-cookie"):
-            self.store(url, header)
+            self.store(url, header, cross_site_subresource=cross_site and not navigation)
         return response
 
 
@@ -232,27 +277,59 @@ class Tab:
     async def fetch(
         self, target: str, *, method: str = "GET", headers: dict[str, str] | None = None, json: Any = None
     ) -> httpx.Response:
-        """What the page's script can do: a request with Fetch Metadata and, where the standard says so, an Origin."""
+        """What the page's script can do. Raises Blocked where the answer does not let this origin in (Fetch 3.3)."""
         url = urljoin(self.url, target)
+        relation = _relation(self.url, url)
+        own = {name.lower(): value for name, value in (headers or {}).items()}
+        if json is not None:
+            own["content-type"] = "application/json"
+        if relation != "same-origin" and _needs_preflight(method, own):
+            await self._preflight(method, url, own)
+        body = b"" if json is None else codec.dumps(json).encode()
+        response = await self._subresource(method, url, "cors", "empty", own, body)
+        if relation != "same-origin" and not self._may_read(response):
+            raise Blocked(f"{_origin(self.url)} may not read the answer of {url}")
+        return response
+
+    async def embed(
+        self, target: str, *, destination: str = "image", method: str = "GET", form: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """What a page causes without reading it: an image, a script, a frame, a ``no-cors`` request.
+
+        The answer is returned for the test's eyes; the page would see at most that something loaded.
+        """
+        headers = {} if form is None else {"content-type": "application/x-www-form-urlencoded"}
+        mode = "navigate" if destination in {"iframe", "object"} else "no-cors"
+        body = b"" if form is None else urlencode(form).encode()
+        return await self._subresource(method, urljoin(self.url, target), mode, destination, headers, body)
+
+    async def _subresource(
+        self, method: str, url: str, mode: str, destination: str, own: dict[str, str], body: bytes
+    ) -> httpx.Response:
         relation = _relation(self.url, url)
         sent = {
             "Accept": "*/*",
-            "Sec-Fetch-Mode": "cors",
-            "Sec-Fetch-Dest": "empty",
+            "Sec-Fetch-Mode": mode,
+            "Sec-Fetch-Dest": destination,
             "Sec-Fetch-Site": relation,
-            **(headers or {}),
+            **own,
         }
-        if method not in {"GET", "HEAD"} or relation != "same-origin":
+        if method not in {"GET", "HEAD"} or (relation != "same-origin" and mode == "cors"):
             sent["Origin"] = _origin(self.url)
-        body = b""
-        if json is not None:
-            import json as codec
-
-            body = codec.dumps(json).encode()
-            sent["Content-Type"] = "application/json"
         return await self.browser.send(
             method, url, headers=sent, body=body, cross_site=not _same_site(self.url, url), navigation=False
         )
+
+    async def _preflight(self, method: str, url: str, own: dict[str, str]) -> None:
+        asked = {"Origin": _origin(self.url), "Access-Control-Request-Method": method, "Sec-Fetch-Mode": "cors"}
+        asked |= {"Access-Control-Request-Headers": ",".join(sorted(own)), "Sec-Fetch-Site": _relation(self.url, url)}
+        request = httpx.Request("OPTIONS", url, headers=asked)
+        response = await self.browser.internet.handle_async_request(request)
+        if not self._may_read(response):
+            raise Blocked(f"the preflight of {method} {url} was not granted")
+
+    def _may_read(self, response: httpx.Response) -> bool:
+        return response.headers.get("access-control-allow-origin") in {_origin(self.url), "*"}
 
     async def api(
         self, target: str, *, method: str = "GET", json: Any = None, tag: str | None = None
@@ -260,6 +337,11 @@ class Tab:
         """What ``bff.js`` does: the anti-forgery header, and the session's tag where the page knows it."""
         headers = {"X-CSRF": "1"} | ({"X-BFF-Session": tag} if tag else {})
         return await self.fetch(target, method=method, headers=headers, json=json)
+
+
+def _needs_preflight(method: str, headers: dict[str, str]) -> bool:
+    kind = headers.get("content-type", "text/plain").partition(";")[0]
+    return method not in SIMPLE_METHODS or bool(headers.keys() - SIMPLE_HEADERS) or kind not in SIMPLE_TYPES
 
 
 def _origin(url: str | None) -> str:

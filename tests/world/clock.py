@@ -24,3 +24,19 @@ class MovableClock:
         """Let time pass."""
         self._now += seconds
         self._monotonic += max(seconds, 0.0)
+
+
+class AnotherClock:
+    """Another machine's clock: goes with ours, ``ahead`` seconds away from it."""
+
+    def __init__(self, ours: MovableClock) -> None:
+        self._ours = ours
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._ours.now() + self.ahead
+
+    def monotonic(self) -> float:
+        """Seconds since some start."""
+        return self._ours.monotonic()

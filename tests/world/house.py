@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -16,16 +17,29 @@ from bff.app import BFF
 from bff.app import create_app as create_bff
 from bff.clock import SystemClock
 from bff.session.cipher import Key, write_keys
+from bff.session.cookies import Jar
+from bff.session.model import Session
 from bff.settings import BFFSettings
 from local_authority.app import create_app as create_authority
 from local_authority.misbehaving.misbehaviours import Misbehaviours
 from local_authority.options import Lifetimes, Options
-from local_authority.seeds import ADA, API_CLIENT_ID, BFF_CLIENT_ID, READ_SCOPE, READ_WRITE_SCOPE, SeededPerson
+from local_authority.seeds import (
+    ADA,
+    API_CLIENT_ID,
+    BFF_CLIENT_ID,
+    GRACE,
+    READ_SCOPE,
+    READ_WRITE_SCOPE,
+    SeededPerson,
+)
 from resource_api.app import create_app as create_api
 from resource_api.settings import ResourceAPISettings
+from tests.world.authority import OnTheWire
 from tests.world.browser import Browser, Tab, Visit
-from tests.world.clock import MovableClock
+from tests.world.clock import AnotherClock, MovableClock
 from tests.world.internet import Internet
+
+__all__ = ["ADA", "API_ORIGIN", "AUTHORITY_ORIGIN", "BFF_ORIGIN", "GRACE", "House", "opened_house", "problem_of"]
 
 BFF_ORIGIN = "http://localhost:3000"
 API_ORIGIN = "http://127.0.0.1:3001"
@@ -46,6 +60,7 @@ class House:
     options: Options
     bff_overrides: dict[str, Any] = field(default_factory=dict)
     origin: str = BFF_ORIGIN
+    authority_clock: AnotherClock = field(init=False)
     bff: BFF = field(init=False)
     authority: Any = field(init=False)
     api: Any = field(init=False)
@@ -56,16 +71,17 @@ class House:
 
     async def start(self) -> None:
         """Start all three services."""
+        self.authority_clock = AnotherClock(self.clock)
         self.authority = create_authority(
             self.options,
-            clock=self.clock,
+            clock=self.authority_clock,
             transport=self.internet,
             signing_key=_SIGNING_KEY,
             misbehaviours=self.misbehaviours,
         )
         await self._stack.enter_async_context(self.authority.router.lifespan_context(self.authority))
         for origin in {self.options.origin, self.options.metadata_origin}:
-            self.internet.put(origin, self.authority)
+            self.internet.put(origin, OnTheWire(self.authority), clock=self.authority_clock)
         api_settings = ResourceAPISettings(
             issuers=(self.options.issuer_identifier,),
             metadata_url=self.options.metadata_url,
@@ -157,6 +173,53 @@ class House:
         answer: dict[str, Any] = response.json()
         return answer
 
+    async def sign_up(self, tab: Tab, *, email: str, name: str, password: str) -> Visit:
+        """Create an account at the authority, from the page's own link."""
+        await self.begin(tab, "/bff/login?prompt=create")
+        return await tab.submit(email=email, name=name, password=password)
+
+    async def tag(self, tab: Tab) -> str:
+        """The session's public name, as the page knows it."""
+        known: str = (await self.user(tab))["session"]["tag"]
+        return known
+
+    async def sign_out(self, tab: Tab) -> Visit:
+        """What the page's button does: end the session, then follow the way on."""
+        if not tab.url.startswith(self.origin):
+            await tab.go(self.url("/"))
+        response = await tab.api("/bff/logout", method="POST")
+        assert response.status_code == 200, response.text
+        return await tab.link(response.json()["redirect_to"])
+
+    async def settle(self) -> None:
+        """Let what runs in the background finish: a revocation, a refresh that nobody waits for."""
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def sends(
+        self, path: str, *headers: tuple[str, str], method: str = "GET", body: bytes = b"", origin: str | None = None
+    ) -> httpx.Response:
+        """A request of exactly these headers, as a program that is no browser sends it."""
+        request = httpx.Request(method, (origin or self.origin) + path, headers=list(headers), content=body)
+        return await self.internet.handle_async_request(request)
+
+    def cookie_header(self, browser: Browser) -> tuple[str, str]:
+        """The ``Cookie`` header that a browser sends with its page's calls."""
+        carried = browser.cookies_for(self.url("/"), cross_site=False, safe_navigation=True)
+        return "cookie", "; ".join(f"{cookie.name}={cookie.value}" for cookie in carried)
+
+    async def session(self, browser: Browser) -> Session:
+        """The session that lies sealed in a browser's jar."""
+        name, line = self.cookie_header(browser)
+        presented = await self.bff.state.services.vault.find_session(Jar.read([(name.encode(), line.encode())]))
+        session: Session = presented.require()
+        return session
+
+    @property
+    def cookie(self) -> str:
+        """The name of the session's cookie."""
+        return self.bff.state.services.vault.policy.session  # type: ignore[no-any-return]  # because a state holds anything
+
     @property
     def record(self) -> Any:
         """What the authority was asked, counted."""
@@ -165,18 +228,23 @@ class House:
 
 @contextlib.asynccontextmanager
 async def opened_house(
-    folder: Path, *, access_token_seconds: int = 3600, authority: dict[str, Any] | None = None, **overrides: Any
+    folder: Path,
+    *,
+    access_token_seconds: int = 3600,
+    origin: str = BFF_ORIGIN,
+    authority: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
 ) -> AsyncIterator[House]:
-    """A running house. ``authority`` are options of the local authority, ``overrides`` tables of the BFF's settings."""
-    options = Options(
-        port=3002,
-        bff_url=BFF_ORIGIN,
-        client_secret=SECRET,
-        lifetimes=Lifetimes(access_token=access_token_seconds),
-        password_cost=2,
-        **(authority or {}),
-    )
-    house = House(folder, Internet(), MovableClock(), Misbehaviours(), options, dict(overrides))
+    """A running house. ``authority`` are options of the local authority, ``settings`` tables of the BFF's settings."""
+    chosen: dict[str, Any] = {
+        "port": 3002,
+        "bff_url": origin,
+        "client_secret": SECRET,
+        "lifetimes": Lifetimes(access_token=access_token_seconds),
+        "password_cost": 2,
+    }
+    options = Options(**(chosen | (authority or {})))
+    house = House(folder, Internet(), MovableClock(), Misbehaviours(), options, dict(settings or {}), origin)
     await house.start()
     try:
         yield house

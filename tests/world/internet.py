@@ -1,14 +1,36 @@
-"""A simulated internet: origins lead to ASGI applications, over one httpx transport, without a socket."""
+"""A simulated internet: origins lead to ASGI applications, over one httpx transport, without a socket.
+
+Everything that crosses it is kept, so that a test can look at the wire itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 import httpx
 
+from bff.clock import Clock
+
 AsgiApp = Callable[..., Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and its answer, as the wire carried them."""
+
+    method: str
+    url: str
+    request_headers: tuple[tuple[bytes, bytes], ...]
+    request_body: bytes
+    response: httpx.Response
+
+    def sent(self, name: str) -> list[bytes]:
+        """The values of one request header."""
+        return [value for field, value in self.request_headers if field.lower() == name.encode()]
 
 
 class Internet(httpx.AsyncBaseTransport):
@@ -16,11 +38,15 @@ class Internet(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         self.hosts: dict[str, AsgiApp] = {}
+        self.clocks: dict[str, Clock] = {}
         self.requests: list[tuple[str, str]] = []
+        self.exchanges: list[Exchange] = []
 
-    def put(self, origin: str, app: AsgiApp) -> None:
-        """Let an origin (``scheme://host[:port]``) lead to an application."""
+    def put(self, origin: str, app: AsgiApp, *, clock: Clock | None = None) -> None:
+        """Let an origin (``scheme://host[:port]``) lead to an application; with a clock its answers are dated."""
         self.hosts[origin] = app
+        if clock is not None:
+            self.clocks[origin] = clock
 
     def take_down(self, origin: str) -> None:
         """Let connections to an origin be refused."""
@@ -32,14 +58,54 @@ class Internet(httpx.AsyncBaseTransport):
         app = self.hosts.get(origin)
         if app is None:
             raise httpx.ConnectError("connection refused", request=request)
-        return await _call(app, request)
+        stream = request.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        body = b"".join([chunk async for chunk in stream])
+        try:
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("read")):
+                response = await _call(app, request, body)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout("no answer in time", request=request) from error
+        if origin in self.clocks:
+            response.headers["date"] = formatdate(self.clocks[origin].now(), usegmt=True)
+        headers = tuple(request.headers.raw)
+        self.exchanges.append(Exchange(request.method, str(request.url), headers, body, response))
+        return response
+
+    def to(self, origin: str, method: str | None = None) -> list[Exchange]:
+        """What went to one origin, by one method or by any."""
+        return [one for one in self.exchanges if one.url.startswith(f"{origin}/") and method in {None, one.method}]
 
 
-async def _call(app: AsgiApp, request: httpx.Request) -> httpx.Response:
+class HeldAnswers:
+    """An origin that acts on requests to one path and keeps its answers until ``released`` is set.
+
+    ``acted`` is set as soon as the first answer is ready: what happened inside cannot be undone any more.
+    """
+
+    def __init__(self, internet: Internet, origin: str, path_end: str) -> None:
+        self.acted, self.released = asyncio.Event(), asyncio.Event()
+        self._app, self._path_end = internet.hosts[origin], path_end
+        internet.hosts[origin] = self
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if not scope["path"].endswith(self._path_end):
+            await self._app(scope, receive, send)
+            return
+        held: list[Any] = []
+
+        async def hold(message: Any) -> None:
+            held.append(message)
+
+        await self._app(scope, receive, hold)
+        self.acted.set()
+        await self.released.wait()
+        for message in held:
+            await send(message)
+
+
+async def _call(app: AsgiApp, request: httpx.Request, body: bytes) -> httpx.Response:
     """One request to one application, with the header names and the path's bytes just as they were sent."""
-    stream = request.stream
-    assert isinstance(stream, httpx.AsyncByteStream)
-    body = b"".join([chunk async for chunk in stream])
     sent = [{"type": "http.request", "body": body, "more_body": False}]
     gone = asyncio.Event()
     start: dict[str, Any] = {}

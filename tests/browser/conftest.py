@@ -47,7 +47,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
 @pytest.fixture(scope="session")
 def hasty_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     """The same with access tokens of a few seconds, and sessions that end after a few more without use."""
-    with running(tmp_path_factory.mktemp("hasty"), access_token_seconds=3, idle="6s") as processes:
+    with running(tmp_path_factory.mktemp("hasty"), access_token_seconds=3, idle="12s") as processes:
         yield processes
 
 

@@ -23,7 +23,6 @@
 The public text is a constant of the class; what a raiser adds is detail for the log, under the same trace id.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -31,8 +31,8 @@ Misbehaviour = Literal[
 class KeyHost:
     """Answers for the metadata and the keys of one issuer; counts what it was asked.
 
-    ``document`` is the key set it serves now, ``issuer`` the one its metadata names. ``misbehave`` applies
-    to every answer, or only to the URL in ``only``.
+    ``document`` is the key set it serves now, ``issuer`` the one its metadata names, beside ``endpoints``.
+    ``misbehave`` applies to every answer, or only to the URL in ``only``.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class KeyHost:
         self.misbehave: Misbehaviour | None = None
         self.only: str | None = None
         self.headers: dict[str, str] = {}
+        self.endpoints: dict[str, str] = {}
         self.requests: list[httpx.Request] = []
         self.release = asyncio.Event()
 
@@ -70,7 +71,7 @@ class KeyHost:
             if response is not None:
                 return response
         if url == self.metadata_url:
-            return self._json({"issuer": self.issuer, "jwks_uri": self.jwks_uri})
+            return self._json({"issuer": self.issuer, "jwks_uri": self.jwks_uri, **self.endpoints})
         if url == self.jwks_uri:
             return self._json(self.document)
         return httpx.Response(404)

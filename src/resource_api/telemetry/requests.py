@@ -12,7 +12,6 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}").fullmatch
-_log = structlog.get_logger("resource_api.requests")
 
 
 class RequestLog:
@@ -24,6 +23,7 @@ class RequestLog:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._log = structlog.get_logger("resource_api.requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an HTTP request on, and note how it went."""
@@ -43,7 +43,7 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_on)
         finally:
-            _log.info("request", status=status, ms=round((time.perf_counter() - began) * 1000, 2), **_of(scope))
+            self._log.info("request", status=status, ms=round((time.perf_counter() - began) * 1000, 2), **_of(scope))
 
 
 def _trace_id(headers: list[tuple[bytes, bytes]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, event
@@ -42,6 +43,8 @@ def database_faults(url: str) -> list[str]:
         return [
             "database_url names no file, so that a restart loses everything. Cure: sqlite+aiosqlite:///todos.sqlite"
         ]
+    if not Path(parsed.database or "").absolute().parent.is_dir():
+        return ["database_url names a file in a folder that is not there. Cure: create the folder, or name another"]
     return []
 
 

@@ -27,7 +27,13 @@ from joserfc.jws import JWSRegistry
 
 Profile = Literal["entra-v2", "rfc9068", "jwt"]
 
-ABSENT: Final[Any] = object()
+
+class _Absent:
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final[Any] = _Absent()
 """As an override's value: the claim or header member is left out."""
 
 TENANT_ID: Final = "7f1d8c5e-3b0a-4b7e-9a52-1c7d0e6f4a21"

@@ -49,7 +49,7 @@ forget: ## remove what 'make run' keeps for this PORT (people, to-dos, keys)
 	@$(PYTHON) deploy/local/forget.py --port $(PORT)
 
 test: $(VENV)/.dev ## every test that needs no other program
-	@$(BIN)/python -m pytest -n 2 -m "not live and not browser and not interop" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --ignore=tests/browser --ignore=tests/interop -m "not live" $(ARGS)
 
 check: $(VENV)/.dev ## lint, types, floors, docs against code
 	@$(BIN)/ruff check .

@@ -506,7 +506,9 @@ async def test_a_first_token_that_does_not_lead_here_fails(previous: dict[str, A
 
 
 @pytest.mark.req("OIDC-5")
-@pytest.mark.parametrize("iat", [int(NOW) + 31, ABSENT, None, True, "1"])
+@pytest.mark.parametrize(
+    "iat", [int(NOW) + 31, ABSENT, None, True, "1"], ids=["future", "absent", "null", "boolean", "text"]
+)
 async def test_a_refreshed_token_is_no_older_than_the_first(iat: object) -> None:
     """Its iat is the time of its own issue, give or take the leeway."""
     with pytest.raises(InvalidIDToken, match="step 10"):

@@ -3,7 +3,7 @@
 import { account } from "./account.js";
 import * as bff from "./bff.js";
 import { conceal, hasConcealed, reveal, sayUnreachable } from "./cover.js";
-import { copyOf, fill } from "./dom.js";
+import { copyOf, fill, hush } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { home } from "./home.js";
 import * as notice from "./notice.js";
@@ -167,6 +167,7 @@ function settle({ user: now, previous, reason }) {
   if (!isSame) {
     view.leave?.();
     view = {};
+    hush();
     if (isSigningOut) drafts.drop();
     interruption = interruptionOf(before, after, isSigningOut ? "signed_out" : reason);
     draw({ focus: !isFirst });

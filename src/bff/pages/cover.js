@@ -4,6 +4,7 @@
  */
 
 import * as bff from "./bff.js";
+import { hush } from "./dom.js";
 
 const cover = /** @type {HTMLElement} */ (document.getElementById("cover"));
 const text = /** @type {HTMLElement} */ (document.getElementById("cover-text"));
@@ -22,6 +23,7 @@ export function hasConcealed() {
 export function conceal() {
   if (hasConcealed()) return;
   focused = document.activeElement;
+  hush();
   document.documentElement.dataset.concealed = "";
   text.textContent = CHECKING;
   again.hidden = true;

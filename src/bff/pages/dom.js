@@ -37,14 +37,23 @@ export function fill(place, text) {
   place.hidden = text === null;
 }
 
+const said = document.getElementById("said"); // not on every page that uses this file
+let announcing = 0;
+
 /**
  * Tells people who listen to the page what others see happening.
  * @param {string} text
  */
 export function say(text) {
-  const said = /** @type {HTMLElement} */ (document.getElementById("said"));
-  said.textContent = "";
-  requestAnimationFrame(() => {
-    said.textContent = text; // a change that a screen reader notices even where the text is the same as before
+  hush();
+  announcing = requestAnimationFrame(() => {
+    // A change that a screen reader notices even where the text is the same as before.
+    if (said !== null) said.textContent = text;
   });
+}
+
+/** Takes back what was said last: it may quote what is personal, and goes with it. */
+export function hush() {
+  cancelAnimationFrame(announcing);
+  if (said !== null) said.textContent = "";
 }

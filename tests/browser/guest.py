@@ -13,6 +13,7 @@ from deploy.local.laptop import Laptop
 from local_authority.seeds import ADA, SeededPerson
 
 JWT = re.compile(rb"eyJ[\w-]+\.(?:eyJ)?[\w-]+\.[\w-]*")
+_VIOLATION = re.compile(r"Content.Security.Policy|Trusted(?:HTML|Script|ScriptURL)")
 _NUMBERS = count(1)
 
 
@@ -31,7 +32,7 @@ class Watch:
         page.on("requestfinished", self._finished)
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text or "Content-Security-Policy" in message.text:
+        if _VIOLATION.search(message.text):
             self.complaints.append(message.text)
 
     def _finished(self, request: Request) -> None:

@@ -35,6 +35,11 @@ class Processes:
                 self._running[name] = subprocess.Popen(service.command, stdout=log, stderr=subprocess.STDOUT)
             self._await(service)
 
+    def start_missing(self) -> None:
+        """Start again what a test has taken down."""
+        for name in self._services.keys() - self._running.keys():
+            self.start(name)
+
     def stop(self, *names: str) -> None:
         """End some services, or all, the last started first."""
         for name in names or tuple(reversed(self._running)):

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from local_authority.seeds import ADA, GRACE
 from tests.browser.conftest import NewGuest
@@ -27,10 +27,26 @@ STORED = """async () => {
   return {cookie: document.cookie, local: {...localStorage}, session: {...sessionStorage}, names, caches};
 }"""
 SHOWN_AT_FIRST_SIGHT = """addEventListener("pageshow", ({persisted}) => {
-  const seen = () => [...document.querySelectorAll(".todo-text")].some((one) => one.checkVisibility({visibilityProperty: true}));
+  const rows = document.getElementsByClassName("todo-text");
+  const seen = () => [...rows].some((row) => row.checkVisibility({visibilityProperty: true}));
   window.firstSight = {persisted, shown: seen()};
   requestAnimationFrame(() => { window.firstSight.shown ||= seen(); });
 });"""
+
+ASLEEP = """(event) => {
+  if (event === "pageshow") dispatchEvent(new PageTransitionEvent("pageshow", {persisted: true}));
+  else {
+    for (const state of ["hidden", "visible"]) {
+      Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+      document.dispatchEvent(new Event("visibilitychange"));
+    }
+  }
+  const row = document.querySelector(".todo-text");
+  return {
+    concealed: "concealed" in document.documentElement.dataset,
+    shown: row.checkVisibility({visibilityProperty: true}),
+  };
+}"""
 
 
 def call(page: Page, method: str, path: str, tag: str | None = None) -> dict[str, Any]:
@@ -43,6 +59,18 @@ def session_tag(page: Page) -> str:
     """The public name of the session that the page is in."""
     tag: str = call(page, "GET", "/bff/user")["body"]["session"]["tag"]
     return tag
+
+
+def callbacks_of(page: Page) -> list[Request]:
+    """The requests to the callback that this tab makes from now on."""
+    found: list[Request] = []
+
+    def note(request: Request) -> None:
+        if "/bff/callback" in request.url:
+            found.append(request)
+
+    page.on("request", note)
+    return found
 
 
 @pytest.mark.req("F30")
@@ -97,6 +125,18 @@ def test_the_way_back_shows_nothing_after_the_sign_out(guest: Guest) -> None:
 
 
 @pytest.mark.req("F30")
+@pytest.mark.parametrize("event", ["pageshow", "visibilitychange"])
+def test_a_page_that_was_asleep_shows_nothing_before_it_has_asked(guest: Guest, event: str) -> None:
+    """A page kept alive by the browser, or a tab that comes back into view, covers its content until it knows."""
+    guest.sign_up()
+    guest.add("A secret wish")
+    guest.context.clear_cookies()  # the end of the session, which no tab has told this one about
+    assert guest.page.evaluate(ASLEEP, event) == {"concealed": True, "shown": False}
+    expect(guest.page.get_by_role("heading", name="You are signed out")).to_be_visible()
+    expect(guest.page.get_by_text("A secret wish")).to_have_count(0)
+
+
+@pytest.mark.req("F30")
 def test_the_way_back_shows_the_list_again_while_the_session_lives(guest: Guest) -> None:
     """Whoever is still signed in finds the list as it was left, once the server has said so."""
     guest.sign_up()
@@ -109,7 +149,7 @@ def test_the_way_back_shows_the_list_again_while_the_session_lives(guest: Guest)
 
 @pytest.mark.req("BBA-4", "BBA-5", "BBA-6", "BBA-7", "F25", "F26")
 def test_cookies_are_out_of_reach_and_gone_after_the_sign_out(guest: Guest) -> None:
-    """Every cookie is HttpOnly for this host alone; the session's are Strict; each one that ends is deleted for real."""
+    """Every cookie is HttpOnly and for this host alone; the session's are Strict; one that ends is really deleted."""
     guest.open("/todos").get_by_role("main").get_by_role("link", name="Sign in").click()
     expect(guest.page.get_by_role("heading", name="Sign in")).to_be_visible()
     (transaction,) = (one for name, one in guest.cookies().items() if name.startswith("-tx-"))
@@ -147,15 +187,12 @@ def test_the_session_cookie_stays_at_home_on_the_way_back_from_the_authority(gue
     """The callback is a cross-site navigation even on a laptop: Chromium sends it the transaction and no session."""
     guest.sign_in(ADA)
     before = session_tag(guest.page)
-    sent: list[str] = []
-    guest.page.on(
-        "request",
-        lambda request: "/bff/callback" in request.url and sent.append(request.all_headers().get("cookie", "")),
-    )
+    callbacks = callbacks_of(guest.page)
     guest.open("/bff/login?prompt=login&return_to=/todos")
     guest.fill_sign_in(ADA)
     guest.expect_at(guest.page, "/todos$")
-    names = {pair.partition("=")[0].removeprefix(f"bff-{guest.laptop.port}") for pair in sent[0].split("; ")}
+    sent = callbacks[0].all_headers()["cookie"]
+    names = {pair.partition("=")[0].removeprefix(f"bff-{guest.laptop.port}") for pair in sent.split("; ")}
     assert not {"", "-idle"} & names
     assert any(name.startswith("-tx-") for name in names)
     assert session_tag(guest.page) != before
@@ -164,14 +201,13 @@ def test_the_session_cookie_stays_at_home_on_the_way_back_from_the_authority(gue
 @pytest.mark.req("F23", "ATK-6")
 def test_a_callback_that_is_opened_twice_leads_on(guest: Guest) -> None:
     """The second delivery of an answer signs nobody in; who is signed in by now goes on, anybody else reads why not."""
-    callbacks: list[str] = []
-    guest.page.on("request", lambda request: "/bff/callback" in request.url and callbacks.append(request.url))
+    callbacks = callbacks_of(guest.page)
     guest.sign_in(ADA)
     guest.expect_at(guest.page, "/todos$")
-    guest.page.goto(callbacks[0])
+    guest.page.goto(callbacks[0].url)
     guest.expect_at(guest.page, "/$")
     guest.sign_out()
-    guest.page.goto(callbacks[0])
+    guest.page.goto(callbacks[0].url)
     expect(guest.page.get_by_role("heading", name="This sign-in has expired")).to_be_visible()
 
 
@@ -216,7 +252,7 @@ def test_a_session_that_ended_keeps_what_was_typed(new_hasty_guest: NewGuest) ->
     expect(page.get_by_text("What you had typed is kept")).to_be_visible()
     page.get_by_role("link", name="Sign in again").click()
     guest.expect_at(page, "/todos$")  # the authority still knows them
-    expect(page.locator(f"input:is(#new-todo, .editing input)").filter(visible=True).first).to_be_visible()
+    expect(page.locator("input:is(#new-todo, .editing input)").filter(visible=True).first).to_be_visible()
     values = page.locator("main input").evaluate_all("(inputs) => inputs.map(({value}) => value)")
     assert "A thought not yet finished" in values
 

@@ -83,6 +83,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         if reason is not None:
             raise SessionEnded(reason)
         opened = self._sessions.seal(session)
+        metrics.sessions_started.inc()
         return [*self._sessions.cookies(opened, jar, jar_is_complete=False), self._sessions.stamp(session)]
 
     async def find_session(self, jar: Jar) -> Presented:

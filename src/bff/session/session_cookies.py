@@ -60,7 +60,7 @@ class SessionCookies:
         length = Sealer.sealed_length(1 + len(packed))
         chunks = count_of(length)
         weight = length + chunks * (len(self._session_name) + 5)
-        if chunks > min(self._budget.chunks, MOST) or weight > self._budget.total - _RESERVED:
+        if chunks > self._budget.chunks or weight > self._budget.total - _RESERVED:
             largest = largest_parts(session, keep_id_token=self._keep_id_token)
             raise SessionTooLarge(f"{weight} bytes in {chunks} cookies; the largest parts are {largest}")
         value = self._sealer.seal(bytes([chunks]) + packed)

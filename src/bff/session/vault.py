@@ -8,7 +8,8 @@ from typing import Protocol
 
 from bff.errors import NoSession, SessionError
 from bff.oidc.messages import LoginTransaction
-from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.chunks import MOST
+from bff.session.cookies import BIGGEST, CookiePolicy, Jar, SetCookie
 from bff.session.endings import Reason
 from bff.session.marks import Marks
 from bff.session.model import Lifetimes, Session
@@ -18,10 +19,14 @@ __all__ = ["CookieBudget", "Landing", "Lifetimes", "Presented", "SessionVault"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieBudget:
-    """What all cookies of ours may take: of one session, and together in one request's head (rule F21)."""
+    """What all our cookies together may take of a request's head, in bytes (rule F21)."""
 
-    chunks: int = 2
     total: int = 7 * 1024
+
+    @property
+    def chunks(self) -> int:
+        """How many cookies one session may take: two, or as many full ones as a larger budget has room for."""
+        return max(2, min(self.total // BIGGEST, MOST))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

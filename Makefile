@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence daemon lock clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra daemon lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,13 +59,13 @@ check: $(VENV)/.dev ## lint, types, floors, docs against code
 	@$(BIN)/python -m pytest -q tests/contracts $(ARGS)
 
 live: $(VENV)/.dev ## real sockets and processes
-	@$(BIN)/python -m pytest -m live $(ARGS)
+	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/interop -m live $(ARGS)
 
 browser: ## the whole story in a real Chromium
 	@deploy/local/browser.sh $(ARGS)
 
 screenshots: ## take the README's pictures anew
-	@deploy/local/browser.sh -k screenshots
+	@deploy/local/browser.sh -k every_page
 	@.venv-browser/bin/python deploy/local/screenshots.py
 
 interop: ## authorization servers written by others
@@ -73,6 +73,14 @@ interop: ## authorization servers written by others
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
 	@$(BIN)/python deploy/local/evidence.py
+
+entra: $(VENV)-entra/.installed ## prepare your own tenant: ARGS="plan", "apply", "destroy" (docs/tutorial/1-prepare-your-tenant.md)
+	@$(VENV)-entra/bin/python -m deploy.entra $(ARGS)
+
+$(VENV)-entra/.installed: requirements/entra.txt
+	@$(PYTHON) -m venv $(VENV)-entra
+	@$(VENV)-entra/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 daemon: $(VENV)/.run ## call the API as the seeded daemon
 	@$(BIN)/python deploy/local/daemon.py --port $(PORT)

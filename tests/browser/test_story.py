@@ -48,7 +48,6 @@ def test_somebody_new_signs_up_works_and_signs_out(guest: Guest) -> None:
     expect(answer).to_contain_text("Call the plumber before noon")
     expect(page.get_by_role("button", name="Authorize")).to_have_count(0)
 
-    guest.open("/todos")
     guest.sign_out()
     guest.expect_at(page, "/$")
     assert guest.watch.bodies_read > 10  # the search for tokens had something to search

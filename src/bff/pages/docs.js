@@ -1,9 +1,10 @@
 /** The API's documentation. "Try it out" goes through the session, like every other call of this site. */
 
 import * as bff from "./bff.js";
-import { explain, nameOf } from "./words.js";
+import { asProblem, explain, nameOf } from "./words.js";
 
 const who = /** @type {HTMLElement} */ (document.getElementById("who"));
+let isSigningOut = false; // then the page is left, and a reload would get in the way
 
 // The heading is this page's own, and there is one server: this one. A curl command would lack the cookie that no script
 // can read, so it would not work anywhere.
@@ -29,7 +30,7 @@ function hear(change) {
   }
   const { user, previous } = change;
   // What was tried out shows somebody's data: it goes with their session.
-  if (previous?.authenticated && change.kind !== "confirmed") location.reload();
+  if (previous?.authenticated && change.kind !== "confirmed" && !isSigningOut) location.reload();
   document.documentElement.dataset.session = user.authenticated ? "signed-in" : "signed-out";
   who.textContent = user.authenticated
     ? `You are signed in as ${nameOf(user)}: a call that you try here is made in your name.`
@@ -47,6 +48,16 @@ async function inTheNameOfTheSession(request) {
   if (user?.authenticated) request.headers["X-BFF-Session"] = user.session.tag;
   return request;
 }
+
+document.querySelector("[data-logout]")?.addEventListener("click", async () => {
+  isSigningOut = true;
+  try {
+    await bff.logout();
+  } catch (error) {
+    isSigningOut = false;
+    who.textContent = `You are still signed in. ${explain(asProblem(error))}`;
+  }
+});
 
 bff.onSessionChange(hear);
 bff.user().catch(() => undefined); // a failure is heard like any other

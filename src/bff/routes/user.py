@@ -13,7 +13,12 @@ from bff.session.model import Session
 from bff.session.vault import Presented
 
 router = APIRouter(include_in_schema=False)
-_HEADERS = {"Cache-Control": "no-store", "Vary": "Cookie", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Vary": "Cookie",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",  # no other page may load it, not even to measure it (ATK-30)
+}
 
 
 @router.get("/bff/user", dependencies=[Depends(guarded("header"))])

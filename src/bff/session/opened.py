@@ -28,9 +28,9 @@ class OpenedSession:
     key_id: str
     idle_tag: str
     acknowledged: bool
-    stamp: bytes | None = None
+    stamp: bytes | None = field(default=None, repr=False)
     stamped_at: float = 0.0
-    out: bytes | None = None
+    out: bytes | None = field(default=None, repr=False)
     named_out: bool = False
 
     @property

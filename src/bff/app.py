@@ -31,10 +31,10 @@ from bff.oidc.back_channel import open_back_channel
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
 from bff.oidc.relying_party import Registration, RelyingParty, Rule
 from bff.problems import problem_response
+from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.relay import PRESENTED, Relay
 from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
-from bff.relay.upstream import HttpxUpstream
 from bff.routes import docs, health, login, logout, pages, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
@@ -50,6 +50,7 @@ from bff.telemetry.logs import get_logger, trace_id
 from bff.telemetry.traces import trace_id_of
 
 _log = get_logger("bff")
+ANSWERED = "bff.answered"
 # A browser arrives at these by navigation, so it gets a page to read; everything else gets a problem to parse.
 NAVIGATIONS = frozenset({"/bff/login", "/bff/callback", "/bff/logout/continue", "/bff/logged-out"})
 
@@ -187,6 +188,7 @@ class BFF(FastAPI):
         self._relay, self._public_name, self._address, self._vault = relay, public_name, address, vault
         self.add_exception_handler(BFFError, _refused)
         self.add_exception_handler(HTTPException, _refused_by_framework)
+        self.add_exception_handler(Exception, _failed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request through the house; see the drawing at the top of this file."""
@@ -206,9 +208,10 @@ class BFF(FastAPI):
             else:
                 await super().__call__(scope, receive, answer.ours)
         except Exception as error:  # the outermost floor: every failure becomes one problem
-            if answer.begun:
+            if answer.begun and scope["state"].get(ANSWERED) is not error:
                 raise  # a response that has begun can only be closed
-            await problem_response(error, trace_id.get())(scope, receive, answer.ours)
+            if not answer.begun:
+                await problem_response(error, trace_id.get())(scope, receive, answer.ours)
         finally:
             trace_id.reset(token)
 
@@ -263,6 +266,15 @@ async def _refused(request: Request, error: Exception) -> Response:
     if request.url.path in NAVIGATIONS or by_link:
         return failed_navigation(error, trace_id.get())
     return problem_response(error, trace_id.get())
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A fault of our own, told like any other: Starlette alone would answer in plain text, and note nothing.
+
+    It raises the error again when it has sent this answer; the mark says that there is nothing left to do.
+    """
+    request.scope["state"][ANSWERED] = error
+    return await _refused(request, error)
 
 
 async def _refused_by_framework(request: Request, error: Exception) -> Response:

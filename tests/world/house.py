@@ -216,6 +216,11 @@ class House:
         return session
 
     @property
+    def bff_client_id(self) -> str:
+        """Who the BFF is at the authority."""
+        return BFF_CLIENT_ID
+
+    @property
     def cookie(self) -> str:
         """The name of the session's cookie."""
         return self.bff.state.services.vault.policy.session  # type: ignore[no-any-return]  # because a state holds anything

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from bff.oidc.last_known_good import Fetched, LastKnownGood
 
 FRESH_SECONDS = 3600.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+logger = logging.getLogger(__name__)
 _URL_CHARACTERS = re.compile(r"[\x21-\x7e]{1,2048}")
 
 
@@ -71,6 +73,7 @@ class Metadata:
         self._url = metadata_url
         self._back_channel = back_channel
         self._document = LastKnownGood("metadata", self._fetch, clock)
+        self._said: tuple[str, ...] = ()
 
     async def current(self) -> AuthorizationServer:
         """The server's metadata; raises AuthorizationServerUnavailable where none can be had or believed."""
@@ -82,7 +85,22 @@ class Metadata:
             server = AuthorizationServer.parse(document, issuer=self._issuer)
         except ValueError as refusal:
             raise AuthorizationServerUnavailable(f"{self._url}: {refusal}", sent=False) from refusal
+        self._say_once(server)
         return Fetched(document=server, fresh_seconds=FRESH_SECONDS)
+
+    def _say_once(self, server: AuthorizationServer) -> None:
+        """Name what this server does not offer when it is first known, and again only when that changes."""
+        missing = []
+        if server.revocation_endpoint is None:
+            missing.append("no revocation endpoint: a refresh token lives on at the server after sign-out")
+        if server.end_session_endpoint is None:
+            missing.append("no end session endpoint: sign-out ends here, and the server's own session goes on")
+        if not server.code_challenge_methods_supported:
+            missing.append("nothing about PKCE: S256 is sent all the same")
+        if tuple(missing) != self._said:
+            self._said = tuple(missing)
+            for what in missing:
+                logger.warning("the authorization server's metadata has %s", what)
 
 
 def is_secure(url: str) -> bool:

@@ -185,3 +185,17 @@ async def test_a_document_that_turned_bad_is_an_outage_and_not_believed(
     clock.advance(24 * HOUR)
     with pytest.raises(AuthorizationServerUnavailable, match=r"evil\.example"):
         await metadata.current()
+
+
+async def test_what_a_server_lacks_is_said_once(
+    server: SimulatedServer, metadata: Metadata, clock: MovableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Entra's thin metadata is named when it is first read, and not at every hour's refresh (ADR 16)."""
+    for name in ("revocation_endpoint", "end_session_endpoint", "code_challenge_methods_supported"):
+        server.document.pop(name, None)
+    for _ in range(3):
+        await metadata.current()
+        clock.advance(HOUR)
+    said = [record.getMessage() for record in caplog.records if record.name == "bff.oidc.metadata"]
+    assert len(said) == 3
+    assert "revocation" in said[0]

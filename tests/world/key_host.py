@@ -70,11 +70,13 @@ class KeyHost:
             response = await self._misbehave(self.misbehave, request)
             if response is not None:
                 return response
+        document = self._document(url)
+        return self._json(document) if document else httpx.Response(404)
+
+    def _document(self, url: str) -> dict[str, Any]:
         if url == self.metadata_url:
-            return self._json({"issuer": self.issuer, "jwks_uri": self.jwks_uri, **self.endpoints})
-        if url == self.jwks_uri:
-            return self._json(self.document)
-        return httpx.Response(404)
+            return {"issuer": self.issuer, "jwks_uri": self.jwks_uri, **self.endpoints}
+        return self.document if url == self.jwks_uri else {}
 
     def _json(self, document: object) -> httpx.Response:
         content = json.dumps(document).encode()
@@ -90,7 +92,7 @@ class KeyHost:
         if how == "stuck":
             await self.release.wait()
             return None
-        return _ANSWERS[how]()
+        return _ANSWERS[how](json.dumps(self._document(str(request.url))).encode())
 
 
 async def _broken_body() -> Any:
@@ -98,16 +100,17 @@ async def _broken_body() -> Any:
     raise httpx.ReadError("connection reset")
 
 
-_ANSWERS: dict[Misbehaviour, Callable[[], httpx.Response]] = {
-    "error": lambda: httpx.Response(500, text="<h1>Internal Server Error</h1>"),
-    "redirect": lambda: httpx.Response(302, headers={"Location": "https://elsewhere.example/keys"}),
-    "oversized": lambda: httpx.Response(200, content=b'{"keys": [' + b" " * 2_000_000 + b"]}"),
-    "drip": lambda: httpx.Response(200, content=_broken_body()),
-    "not-json": lambda: httpx.Response(200, text="<!doctype html>"),
-    "not-an-object": lambda: httpx.Response(200, text="[]"),
-    "no-keys": lambda: httpx.Response(200, text="{}"),
-    "duplicate-members": lambda: httpx.Response(200, text='{"keys": [], "keys": [], "issuer": "a", "issuer": "b"}'),
-    "no-usable-key": lambda: httpx.Response(200, text='{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "s"}]}'),
+# Each is handed the honest document, so that only what is wrong about the answer speaks against it.
+_ANSWERS: dict[Misbehaviour, Callable[[bytes], httpx.Response]] = {
+    "error": lambda honest: httpx.Response(500, content=honest),
+    "redirect": lambda honest: httpx.Response(302, headers={"Location": "https://elsewhere.example/"}, content=honest),
+    "oversized": lambda honest: httpx.Response(200, content=honest[:-1] + b" " * 2_000_000 + b"}"),
+    "drip": lambda _: httpx.Response(200, content=_broken_body()),
+    "not-json": lambda _: httpx.Response(200, text="<!doctype html>"),
+    "not-an-object": lambda honest: httpx.Response(200, content=b"[" + honest + b"]"),
+    "no-keys": lambda _: httpx.Response(200, text="{}"),
+    "duplicate-members": lambda honest: httpx.Response(200, content=honest[:-1] + b"," + honest[1:]),
+    "no-usable-key": lambda _: httpx.Response(200, text='{"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "s"}]}'),
 }
 
 MISBEHAVIOURS: Sequence[Misbehaviour] = ("down", "slow", *_ANSWERS)

@@ -23,6 +23,8 @@ from resource_api.security.principal import Principal
 from resource_api.security.resource_server import ResourceServer
 
 SCHEME_NAME: Final = "OAuth2"
+PROVEN: Final = "resource_api.proven"
+"""The ASGI scope's key for who was verified by whom: no request and no lifespan state can write there."""
 _PUBLIC: Final = "__public_route__"
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
@@ -85,21 +87,21 @@ def rules_among(dependencies: Iterable[DependsParameter]) -> list[Rule]:
 
 
 async def authenticated(request: Request) -> Principal:
-    """The caller, verified once per request and kept in ``request.state.principal``."""
-    state = request.scope.setdefault("state", {})
-    principal: Principal | None = state.get("principal")
-    if principal is None:
-        server: ResourceServer = request.app.state.resource_server
-        principal = state["principal"] = await server.authenticate(request.scope["headers"])
+    """The caller, verified once per request by the application's own resource server."""
+    scope = request.scope
+    server: ResourceServer = request.app.state.resource_server
+    proven = scope.get(PROVEN)
+    if proven is None or proven[0] is not server:
+        proven = scope[PROVEN] = (server, await server.authenticate(scope["headers"]))
+    principal: Principal = proven[1]
     return principal
 
 
 async def current_principal(request: Request) -> Principal:
     """The caller whom the route's rule let pass. Raises NoCredentials where no rule was asked: nobody was let pass."""
-    principal = request.scope.get("state", {}).get("principal")
-    if not isinstance(principal, Principal):
+    if PROVEN not in request.scope:
         raise NoCredentials("no rule was asked before the handler")
-    return principal
+    return await authenticated(request)
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]

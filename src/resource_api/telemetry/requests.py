@@ -62,11 +62,10 @@ def _add_headers(message: MutableMapping[str, Any], trace: bytes) -> None:
 
 
 def _of(scope: Scope) -> dict[str, Any]:
-    state = scope["state"]
-    principal = state.get("principal")
+    _, principal = scope.get("resource_api.proven", (None, None))
     return {
         "method": scope["method"],
         "route": getattr(scope.get("route"), "path", None),
-        "trace_id": state["trace_id"],
+        "trace_id": scope["state"]["trace_id"],
         "caller": principal.tag if principal is not None else None,
     }

@@ -164,6 +164,16 @@ async def test_whom_another_token_makes(server_with: ServerWith, profile: Profil
     assert (roleful.is_app, roleful.app_roles, roleful.scopes) == (False, frozenset(), frozenset())
 
 
+@pytest.mark.parametrize("profile", ["rfc9068", "jwt"])
+async def test_an_applications_scopes_are_nobodys(server_with: ServerWith, profile: Profile) -> None:
+    """An application's token may carry scopes: no person delegated them, they open nothing and alone prove nothing."""
+    verify = verifier(server_with(profile=profile))
+    mixed = await verify(app_token(profile=profile, sub=DAEMON_CLIENT_ID, scope="ToDoList.ReadWrite"))
+    assert (mixed.is_app, mixed.scopes, mixed.app_roles) == (True, frozenset(), ROLES)
+    with pytest.raises(InvalidToken, match="14 caller"):
+        await verify(app_token(profile=profile, sub=DAEMON_CLIENT_ID, scope="ToDoList.ReadWrite", roles=ABSENT))
+
+
 @pytest.mark.parametrize(
     ("path", "claims"),
     [

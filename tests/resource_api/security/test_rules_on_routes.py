@@ -239,3 +239,18 @@ async def test_what_a_foreign_document_says(foreign: FastAPI) -> None:
     assert {"200", "401", "403", "503"} <= operation["responses"].keys()
     assert document["paths"]["/r/y"]["get"]["security"] == [{"OAuth2": ["A"]}, {"OAuth2": ["B"]}]
     assert foreign.openapi() == document
+
+
+async def test_nobody_can_say_who_calls(foreign: FastAPI) -> None:
+    """What a lifespan or a middleware leaves in the request's state is no proof of a caller."""
+    foreign.get("/x", dependencies=[READ])(handler)
+    async with caller(foreign) as client:
+        assert await statuses(client, "/x", access_token()) == [200]
+
+    async def claiming(scope: dict[str, Any], receive: object, send: object) -> None:
+        scope.setdefault("state", {})["principal"] = "admin"
+        await foreign(scope, receive, send)  # type: ignore[arg-type]  # passed on as they came
+
+    transport = httpx.ASGITransport(claiming)  # type: ignore[arg-type]  # an ASGI application
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test") as client:
+        assert await statuses(client, "/x", None) == [401]

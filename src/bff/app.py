@@ -31,10 +31,12 @@ from bff.oidc.back_channel import open_back_channel
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
 from bff.oidc.relying_party import Registration, RelyingParty, Rule
 from bff.problems import problem_response
+from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.relay import PRESENTED, Relay
 from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
+from bff.relay.upstream import Upstream
 from bff.routes import docs, health, login, logout, pages, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
@@ -70,7 +72,7 @@ def create_app(
     vault = vault_of(settings, ledger, clock)
     tokens = AccessTokens(relying_party, vault, ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
-    upstream = HttpxUpstream(transport=transport)
+    upstream = upstream_of(settings, transport, clock)
     routes = RouteTable([route_of(route) for route in settings.route])
     relay = Relay(
         routes,
@@ -116,6 +118,13 @@ def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock) -> CookieVault
         form_post=authority.response_mode == "form_post",
         keep_id_token=authority.end_session == "id_token_hint",
     )
+
+
+def upstream_of(settings: BFFSettings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Upstream:
+    """How calls reach the upstreams; a test's transport is a network that only httpx knows."""
+    if transport is not None or settings.relay.upstream == "httpx":
+        return HttpxUpstream(transport=transport, max_connections=settings.relay.max_connections)
+    return HttptoolsUpstream(clock, max_connections=settings.relay.max_connections)
 
 
 def observe_relayed(route: str, status: int, seconds: float) -> None:

@@ -38,6 +38,7 @@
         ├── ClientRefused                 the authorization server refuses our credentials: our fault
         ├── ResourceAPIUnavailable
         ├── ResourceAPITimeout
+        ├── ResourceAPIBusy               as many calls are under way to it as this process permits
         └── SessionStoreUnavailable
 
 The public text is a constant of the class; what a raiser adds is detail for the log, under the same trace id.
@@ -310,6 +311,13 @@ class ResourceAPITimeout(Unavailable):
     """The upstream was reached and did not answer in time."""
 
     public = "The API did not answer in time."
+
+
+class ResourceAPIBusy(Unavailable):
+    """Every connection to the upstream that this process permits is in use, and none came free in time."""
+
+    public = "The API is busy."
+    retry_after: ClassVar[int] = 1
 
 
 class SessionStoreUnavailable(Unavailable):

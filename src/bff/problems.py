@@ -60,6 +60,7 @@ TABLE: dict[type[errors.BFFError], Row] = {
     errors.ClientRefused: Row(502, "authority-client-refused"),
     errors.ResourceAPIUnavailable: Row(502, "upstream-unavailable"),
     errors.ResourceAPITimeout: Row(504, "upstream-timeout"),
+    errors.ResourceAPIBusy: Row(503, "upstream-busy"),
     errors.SessionStoreUnavailable: Row(503, "session-store-unavailable"),
 }
 # A class of the tree that only groups others has no row; whatever is not ours is an internal error.
@@ -86,7 +87,11 @@ def note(error: Exception, trace_id: str) -> Row:
 
 def headers_of(error: Exception) -> dict[str, str]:
     """The headers a status asks for: ``Allow`` with 405, ``Retry-After`` with an outage (with jitter: ATK-67)."""
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
     if isinstance(error, errors.Unavailable):

@@ -17,6 +17,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[authority]": settings.AuthoritySettings,
     "[session]": settings.SessionSettings,
     "[page]": settings.PageSettings,
+    "[relay]": settings.RelaySettings,
     "[[route]]": settings.RouteSettings,
 }
 

@@ -12,9 +12,10 @@ import httpx
 
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.messages import Claims, Refreshed, TokenSet
+from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.relay import Relay
 from bff.relay.route_table import Route, RouteTable
-from bff.relay.upstream import HttpxUpstream
+from bff.relay.upstream import Upstream
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
@@ -96,7 +97,11 @@ class World:
     """One relay at ORIGIN. ``call`` drives it as a server would."""
 
     def __init__(
-        self, *routes: Route, transport: httpx.AsyncBaseTransport | None = None, clock: MovableClock | None = None
+        self,
+        *routes: Route,
+        transport: httpx.AsyncBaseTransport | None = None,
+        upstream: Upstream | None = None,
+        clock: MovableClock | None = None,
     ) -> None:
         self.clock = clock or MovableClock()
         self.policy = CookiePolicy.for_public_url(ORIGIN)
@@ -104,7 +109,7 @@ class World:
         self.vault = CookieVault(KeyRing.generate(self.clock), self.policy, self.ledger, self.clock, client_id="client")
         self.endpoint = TokenEndpoint()
         self.tokens = AccessTokens(self.endpoint, self.vault, self.ledger, self.clock)
-        self.upstream = HttpxUpstream(transport=transport)
+        self.upstream = upstream or HttpxUpstream(transport=transport)
         self.observed: list[tuple[str, int, float]] = []
         self.relay = Relay(
             RouteTable(routes),

@@ -143,17 +143,23 @@ class Relay:
                 status = await self._stream(call, self._request(call, session, presence), presence)
         except BrowserGone:
             return
-        await call.send({"type": "http.response.body", "body": b"", "more_body": False})
         if self._observe is not None:
             self._observe(call.route.path, status, self._clock.monotonic() - began)
 
     async def _stream(self, call: _Call, request: UpstreamRequest, presence: Presence) -> int:
+        """Pass the response on, block by block; the upstream is done with before the last byte is handed over."""
         async with self._upstream.exchange(call.route, request) as response:
-            presence.watch()
-            await call.send(self._start(call, response))
-            async for block in response.body:
-                await call.send({"type": "http.response.body", "body": block, "more_body": True})
+            start, last = self._start(call, response), response.whole
+            if last is None:
+                if not response.request_under_way:
+                    presence.watch()
+                await call.send(start)
+                async for block in response.body:
+                    await call.send({"type": "http.response.body", "body": block, "more_body": True})
             presence.unwatch()
+        if last is not None:
+            await call.send(start)
+        await call.send({"type": "http.response.body", "body": last or b"", "more_body": False})
         return response.status
 
     def _request(self, call: _Call, session: Session | None, presence: Presence) -> UpstreamRequest:

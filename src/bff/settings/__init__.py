@@ -20,6 +20,7 @@ from bff.settings.faults import causes, is_loopback, refuse, url_fault
 from bff.settings.tables import (
     AuthoritySettings,
     PageSettings,
+    RelaySettings,
     RouteSettings,
     RuleSettings,
     ServerSettings,
@@ -30,6 +31,7 @@ __all__ = [
     "AuthoritySettings",
     "BFFSettings",
     "PageSettings",
+    "RelaySettings",
     "RouteSettings",
     "RuleSettings",
     "ServerSettings",
@@ -50,6 +52,7 @@ class BFFSettings(BaseSettings):
     authority: AuthoritySettings
     session: SessionSettings = Field(default_factory=SessionSettings)
     page: PageSettings = Field(default_factory=PageSettings)
+    relay: RelaySettings = Field(default_factory=RelaySettings)
     route: tuple[RouteSettings, ...] = ()
 
     @classmethod

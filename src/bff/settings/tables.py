@@ -232,6 +232,13 @@ class PageSettings(Table):
         return self
 
 
+class RelaySettings(Table):
+    """``[relay]``: how calls reach the upstreams."""
+
+    upstream: Literal["httptools", "httpx"] = "httptools"
+    max_connections: int = Field(default=256, ge=1, le=65535)
+
+
 class RouteSettings(Table):
     """``[[route]]``: a path below which calls are relayed to one upstream."""
 

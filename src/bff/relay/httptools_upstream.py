@@ -1,0 +1,156 @@
+"""Upstream on sockets of our own: HTTP/1.1 on asyncio and httptools, framed by us in both directions (rule F35)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from bff.clock import Clock, SystemClock
+from bff.errors import ResourceAPIUnavailable
+from bff.relay.connection import UpstreamConnection
+from bff.relay.pool import ConnectionPool
+from bff.relay.request_body import RequestBody
+from bff.relay.response_reader import ResponseReader
+from bff.relay.route import Route
+from bff.relay.upstream import (
+    MAX_CONNECT_SECONDS,
+    MAX_CONNECTIONS,
+    UpstreamRequest,
+    UpstreamResponse,
+    framing,
+    trust,
+)
+
+_REPEATABLE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_Origin = tuple[str, str, int, Path | None]
+
+
+class HttptoolsUpstream:
+    """The default Upstream. One pool an origin and ``ca_file``, each with at most ``max_connections``."""
+
+    def __init__(self, clock: Clock | None = None, *, max_connections: int = MAX_CONNECTIONS) -> None:
+        self._clock = clock or SystemClock()
+        self._cap = max_connections
+        self._pools: dict[_Origin, ConnectionPool] = {}
+
+    def exchange(self, route: Route, request: UpstreamRequest) -> Exchange:
+        """Send, and yield the response once its head has come (see Upstream)."""
+        return Exchange(self.pool_of(route), route.timeout, request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def pool_of(self, route: Route) -> ConnectionPool:
+        """The connections to this route's upstream."""
+        address = route.address
+        key = (address.scheme, address.host, address.port, route.ca_file)
+        pool = self._pools.get(key)
+        if pool is None:
+            tls = trust(address.scheme, route.ca_file) if address.scheme == "https" else None
+            pool = self._pools[key] = ConnectionPool(address, tls, self._clock.monotonic, cap=self._cap)
+        return pool
+
+
+class Exchange:
+    """One request and its response on one connection; also the iterator over the response's body."""
+
+    __slots__ = ("_connection", "_pool", "_request", "_seconds", "_sending")
+
+    def __init__(self, pool: ConnectionPool, seconds: float, request: UpstreamRequest) -> None:
+        self._pool, self._seconds, self._request = pool, seconds, request
+        self._connection: UpstreamConnection | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> UpstreamResponse:
+        """Send, and wait for the head."""
+        head = _head(self._request)
+        connect = min(self._seconds, MAX_CONNECT_SECONDS)
+        try:
+            connection = self._pool.kept() or await self._pool.take(connect)
+            try:
+                reader = await self._ask(connection, head)
+            except ResourceAPIUnavailable:
+                if not self._may_repeat(connection):
+                    raise
+                self._leave()
+                reader = await self._ask(await self._pool.take(connect, fresh=True), head)
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        whole = self._connection.take() if self._connection is not None and reader.complete else None
+        sending = self._sending is not None and not self._sending.done()
+        return UpstreamResponse(
+            status=reader.status, headers=reader.headers, body=self, whole=whole, request_under_way=sending
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give the connection back where request and response are whole; else it is closed."""
+        sending = self._sending
+        self._leave()
+        if sending is not None and not sending.done():
+            sending.cancel()
+            await asyncio.wait({sending})
+
+    def __aiter__(self) -> Exchange:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """The next bytes of the body."""
+        if self._connection is None:
+            raise StopAsyncIteration
+        block = await self._connection.block(self._seconds)
+        if not block:
+            raise StopAsyncIteration
+        return block
+
+    async def _ask(self, connection: UpstreamConnection, head: bytes) -> ResponseReader:
+        self._connection = connection
+        connection.begin(self._request.method, head)
+        if self._request.body is None:
+            connection.wrote(self._seconds)
+        else:
+            self._sending = asyncio.create_task(self._send(connection, self._request.body))
+            self._sending.add_done_callback(lambda sending: self._sent(sending, connection))
+        return await connection.until_begun()
+
+    async def _send(self, connection: UpstreamConnection, body: RequestBody) -> None:
+        """Send the body beside the response, which may begin, and end, before all of it is sent (RFC 9112 9.5)."""
+        chunked, seconds = body.length is None, self._seconds
+        async for block in body:
+            await connection.send(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block, seconds)
+        if chunked:
+            await connection.send(b"0\r\n\r\n", seconds)
+
+    def _sent(self, sending: asyncio.Task[None], connection: UpstreamConnection) -> None:
+        """Hear how the body ended: from here on the upstream owes an answer, or nothing is to be had from it."""
+        error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, Exception):
+            connection.fail(error)
+        elif not sending.cancelled():
+            connection.wrote(self._seconds)
+
+    def _may_repeat(self, connection: UpstreamConnection) -> bool:
+        """Rule F39: only what changes nothing, and was asked on a connection that the upstream had given up."""
+        return connection.untouched and self._request.method in _REPEATABLE and self._request.body is None
+
+    def _leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.give_back(connection)
+
+
+def _head(request: UpstreamRequest) -> bytes:
+    """The request's head. A field that would end its line early never leaves (ATK-37)."""
+    fields = [*request.headers, *framing(request)]
+    lines = [b"%b: %b\r\n" % field for field in fields]
+    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode("ascii"), request.target, b"".join(lines))
+    ends = len(fields) + 2
+    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\x00" in head:
+        raise ResourceAPIUnavailable("a field holds a byte that no field has")
+    return head

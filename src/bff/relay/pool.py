@@ -1,0 +1,192 @@
+"""Connections to one upstream: kept while they are good, never more than a cap, none of them old."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from itertools import chain, zip_longest
+from typing import Final
+
+from bff.errors import ResourceAPIBusy, ResourceAPIUnavailable
+from bff.relay.connection import UpstreamConnection
+from bff.relay.route import UpstreamAddress
+
+IDLE_SECONDS: Final = 4.0  # servers close theirs after five seconds (Node, uvicorn): whoever closes first avoids a race
+LIFE_SECONDS: Final = 300.0  # so that a changed name or a drained instance is noticed
+TICK_SECONDS: Final = 0.05
+
+
+class ConnectionPool:
+    """Hands out connections to one address; ``tls`` is None for plain http, ``now`` a monotonic clock in seconds.
+
+    One timer watches every deadline, idle time and age, and only while there is a connection.
+    """
+
+    def __init__(
+        self, address: UpstreamAddress, tls: ssl.SSLContext | None, now: Callable[[], float], *, cap: int
+    ) -> None:
+        self._host, self._port, self._tls = address.host.strip("[]"), address.port, tls
+        self._now, self._cap = now, cap
+        self._connections: set[UpstreamConnection] = set()
+        self._idle: dict[UpstreamConnection, None] = {}
+        self._connecting = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    @property
+    def idle(self) -> int:
+        """How many connections serve nobody at this moment."""
+        return len(self._idle)
+
+    def kept(self) -> UpstreamConnection | None:
+        """The connection used last, if one is idle and good."""
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if connection.usable and not self._outlived(connection):
+                return connection
+            connection.abort()
+        return None
+
+    async def take(self, seconds: float, *, fresh: bool = False) -> UpstreamConnection:
+        """A connection of one's own within so many seconds, a new one where ``fresh``.
+
+        Raises ResourceAPIBusy where every one is in use, or as many calls wait as there may be connections, and
+        ResourceAPIUnavailable where no address answers.
+        """
+        until = self._now() + seconds
+        while True:
+            connection = None if fresh else self.kept()
+            if connection is not None:
+                return connection
+            if len(self._connections) + self._connecting < self._cap:
+                return await self._connect(until)
+            if not self._make_room():
+                await self._wait(until)
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """The exchange is over: keep the connection if it is good, else close it."""
+        if connection.finish() and connection in self._connections and not self._outlived(connection):
+            connection.idle_since = self._now()
+            self._idle[connection] = None
+        else:
+            connection.abort()
+            self._connections.discard(connection)
+        self._call_next()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in self._connections:
+            connection.abort()
+        self._idle.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _outlived(self, connection: UpstreamConnection) -> bool:
+        now = self._now()
+        return now - connection.idle_since > IDLE_SECONDS or now - connection.born > LIFE_SECONDS
+
+    def _make_room(self) -> bool:
+        """Close an idle connection for a new one."""
+        if not self._idle:
+            return False
+        connection, _ = self._idle.popitem()
+        connection.abort()
+        self._connections.discard(connection)
+        return True
+
+    async def _wait(self, until: float) -> None:
+        if len(self._waiting) >= self._cap:
+            raise ResourceAPIBusy("as many calls wait as there may be connections")
+        turn, used = asyncio.get_running_loop().create_future(), False
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(max(0.0, until - self._now())):
+                await turn
+            used = True
+        except TimeoutError:
+            raise ResourceAPIBusy("no connection came free") from None
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif not used:
+                self._call_next()  # it was this call's turn, and it has left
+
+    def _call_next(self) -> None:
+        if not self._idle and len(self._connections) + self._connecting >= self._cap:
+            return
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    async def _connect(self, until: float) -> UpstreamConnection:
+        self._connecting += 1
+        connection = None
+        try:
+            connection = await self._first_that_answers(until)
+        finally:
+            self._connecting -= 1
+            if connection is None:
+                self._call_next()
+        self._connections.add(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look_around)
+        return connection
+
+    async def _first_that_answers(self, until: float) -> UpstreamConnection:
+        """Resolve anew, and try every address, each for its share of the time that is left (RFC 8305 4)."""
+        failure = "no address"
+        try:
+            async with asyncio.timeout(until - self._now()):
+                addresses = await self._addresses()
+            for tried, address in enumerate(addresses):
+                try:
+                    async with asyncio.timeout((until - self._now()) / (len(addresses) - tried)):
+                        return await self._open(address)
+                except (OSError, ssl.SSLError) as error:  # TimeoutError is an OSError
+                    failure = type(error).__name__
+        except OSError as error:
+            failure = type(error).__name__
+        raise ResourceAPIUnavailable(f"no connection: {failure}")
+
+    async def _addresses(self) -> list[str]:
+        """Every address of the host, the families in turn, the resolver's first one first."""
+        found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        families: dict[int, list[str]] = {}
+        for family, _, _, _, address in found:
+            families.setdefault(family, []).append(str(address[0]))
+        in_turn = chain.from_iterable(zip_longest(*families.values()))
+        return list(dict.fromkeys(address for address in in_turn if address is not None))
+
+    async def _open(self, address: str) -> UpstreamConnection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamConnection(self._now, self._lost),
+            address,
+            self._port,
+            ssl=self._tls,
+            server_hostname=self._host if self._tls else None,
+        )
+        return connection
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        self._connections.discard(connection)
+        self._idle.pop(connection, None)
+        self._call_next()
+
+    def _look_around(self) -> None:
+        now = self._now()
+        for connection in tuple(self._connections):
+            connection.check(now)
+        for connection in [connection for connection in self._idle if self._outlived(connection)]:
+            del self._idle[connection]
+            connection.abort()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(TICK_SECONDS, self._look_around) if self._connections else None

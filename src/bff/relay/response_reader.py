@@ -1,0 +1,159 @@
+"""One response, read once: whatever two readers could frame in two ways is broken, and nothing of it is believed.
+
+httptools is the tokenizer. It takes 100,000 fields, a 50 MB value, ``Transfer-Encoding: xchunked`` and HTTP/2.0, hands
+trailers on as headers, and knows no HEAD: framing (RFC 9112 6.3) is judged here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+import httptools
+
+from bff.errors import ResourceAPIUnavailable
+from bff.relay.headers import Headers
+from bff.relay.upstream import FINAL_STATUSES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS
+
+_BODILESS: Final = frozenset({204, 304})
+_INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this connection speak something else
+# Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
+_MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
+
+
+class ResponseReader:
+    """What one upstream said to one request. ``feed`` and ``end`` raise ResourceAPIUnavailable for broken HTTP.
+
+    ``begun``: ``status`` and ``headers`` (names in lower case) stand. ``complete``: the body has ended. ``reusable``:
+    another response may follow on this connection. ``blocks`` holds ``held`` bytes of body that nobody took yet.
+    """
+
+    __slots__ = (
+        "_head_bytes",
+        "_head_only",
+        "_parser",
+        "_silent",
+        "begun",
+        "blocks",
+        "complete",
+        "headers",
+        "held",
+        "reusable",
+        "status",
+        "until_close",
+    )
+
+    def __init__(self, method: str) -> None:
+        self.headers: Headers = []
+        self.blocks: deque[bytes] = deque()
+        self.status = self.held = self._head_bytes = self._silent = 0
+        self.begun = self.complete = self.reusable = self.until_close = False
+        self._head_only = method == "HEAD"
+        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def touched(self) -> bool:
+        """Whether a single byte of a response has come."""
+        return self.begun or self._silent > 0
+
+    def feed(self, data: bytes) -> None:
+        """Take what arrived. Bytes behind the end of the response make its connection unusable, and nothing more."""
+        if self.complete:
+            self.reusable = False
+            return
+        self._silent += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._broken("the upstream switched protocols")
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            if isinstance(cause, ResourceAPIUnavailable):
+                raise cause from None
+            self._broken(type(error).__name__)  # its text quotes what was sent
+        if self._silent > _MAX_SILENT_BYTES and not self.complete:
+            raise ResourceAPIUnavailable("the response head, or what is between two chunks, is too large")
+
+    def end(self) -> None:
+        """The upstream will send nothing more: that ends a body without a length, and breaks any other response."""
+        if not self.complete:
+            if not self.until_close:
+                raise ResourceAPIUnavailable("the response broke off")
+            self.complete = True
+
+    def take(self) -> bytes:
+        """The body bytes that are here; empty where there are none."""
+        if len(self.blocks) == 1:
+            block = self.blocks.popleft()
+        else:
+            block = b"".join(self.blocks)
+            self.blocks.clear()
+        self.held = 0
+        return block
+
+    def _broken(self, detail: str) -> None:
+        if not self.complete:
+            raise ResourceAPIUnavailable(detail) from None
+        self.reusable = False  # what follows a whole response is not ours to understand
+
+    def on_message_begin(self) -> None:
+        """A first byte: of the response, of the one behind an interim one, or of one that nobody asked for."""
+        if self.complete:
+            self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count and keep a field of the head; what comes later is a trailer, and dropped."""
+        if self.begun:
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) == MAX_HEAD_FIELDS:
+            raise ResourceAPIUnavailable("the response head is too large")
+        self.headers.append((name.lower(), value.rstrip(b" \t") if value[-1:] in b" \t" else value))
+
+    def on_headers_complete(self) -> None:
+        """Judge a head: interim ones are skipped, the final one decides how the body ends."""
+        status = self._parser.get_status_code()
+        if status in _INTERIM:
+            return
+        if status not in FINAL_STATUSES:
+            raise ResourceAPIUnavailable("no final status")
+        self.status = status
+        self._judge_framing(self._parser.get_http_version())
+        self.begun = True
+        self._silent = 0
+
+    def _judge_framing(self, version: str) -> None:
+        lengths, codings, closes = 0, [], version == "1.0"
+        for name, value in self.headers:
+            if name == b"content-length":
+                lengths += 1
+            elif name == b"transfer-encoding":
+                codings.append(value.lower())
+            elif name == b"connection" and b"close" in value.lower():
+                closes = True
+        if version not in {"1.1", "1.0"}:
+            raise ResourceAPIUnavailable("another version of HTTP")
+        if codings and (codings != [b"chunked"] or version == "1.0" or lengths):
+            raise ResourceAPIUnavailable("the response is framed in two ways, or in one that is unknown")
+        if self._head_only or self.status in _BODILESS:
+            # Where a body was announced that may not come, an upstream may send it after all, to whoever is next.
+            self.complete, self.reusable = True, not (closes or lengths or codings)
+            return
+        self.until_close = not (lengths or codings)
+        self.reusable = not (closes or self.until_close)
+
+    def on_body(self, chunk: bytes) -> None:
+        """Keep a block of the body."""
+        if self.complete:
+            self.reusable = False
+            return
+        self.blocks.append(chunk)
+        self.held += len(chunk)
+        self._silent = 0
+
+    def on_message_complete(self) -> None:
+        """The end of an interim response, or of the final one."""
+        if self.begun:
+            self.complete = True
+        else:
+            self.headers.clear()

@@ -140,11 +140,14 @@ async def test_a_refused_sign_up_names_the_field_and_keeps_the_rest(
 
 
 async def test_an_existing_email_says_so(authority: LocalAuthority, browser: SignInBrowser) -> None:
-    """Sign-up with a taken email says that it is taken, and leaves its owner's password alone."""
+    """A taken email is said to be taken, beside any other fault, and leaves its owner's password alone."""
     url = authorization_url(authority, prompt="create")
-    response = await browser.sign_up(url, email=ADA.email.upper(), name="Not Ada", password="another-password")
+    taken = await browser.sign_up(url, email=ADA.email.upper(), name="Not Ada", password="another-password")
+    both = await browser.sign_up(url, email=ADA.email, name="Not Ada", password="short")
 
-    assert "An account with this email exists. Sign in instead." in response.text
+    assert "An account with this email exists. Sign in instead." in taken.text
+    wrong = [name for name, given in Page.of(both.text).inputs.items() if given.get("aria-invalid")]
+    assert wrong == ["email", "password"]
     assert response_parameters(await browser.sign_in(authorization_url(authority)))["code"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,13 @@ def test_every_error_has_a_problem(kind: type[errors.ResourceAPIError]) -> None:
     assert response.headers["Cache-Control"] == "no-store"
     assert b"evil" not in bytes(response.body) + str(response.headers).encode()
     assert re.search(rf"── {kind.__name__}\b", errors.__doc__ or "")
+
+
+def test_every_problem_is_documented() -> None:
+    """docs/errors.md has a heading for each of the API's slugs with its status, and for no other."""
+    text = (Path(__file__).parents[2] / "docs/errors.md").read_text(encoding="utf-8")
+    documented = {slug: int(status) for slug, status in re.findall(r"^### (\S+)\n\n\*(\d+)\*", text, re.MULTILINE)}
+    assert documented == {slug: status for status, slug in problems.TABLE.values()}
 
 
 def test_types_are_their_own() -> None:

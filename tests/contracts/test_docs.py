@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from bff import settings
+from resource_api.settings import ResourceAPISettings
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
@@ -19,6 +20,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[page]": settings.PageSettings,
     "[relay]": settings.RelaySettings,
     "[[route]]": settings.RouteSettings,
+    "resource_api": ResourceAPISettings,
 }
 
 

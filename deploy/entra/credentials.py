@@ -51,6 +51,7 @@ def make_secret(graph: Graph, registration: Registration, path: Path, now: datet
     asked = {"displayName": "ciam app client secret", "endDateTime": _written(ends)}
     made = graph.write("POST", f"{registration.object_path}/addPassword", {"passwordCredential": asked})
     write_secret(path, made["secretText"])
+    write_secret(path.with_name(f"{path.name}.ends"), _written(ends))  # `bff check` warns by it
     registration.application.setdefault("passwordCredentials", []).append(
         {"hint": made["secretText"][:_HINT], "endDateTime": made.get("endDateTime", asked["endDateTime"])}
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,11 +17,13 @@ from fastapi import FastAPI
 from uvicorn.supervisors import Multiprocess
 
 from bff.app import BFF, create_app
+from bff.check import Level, examine, settings_findings
+from bff.check.finding import passed
 from bff.clock import SystemClock
 from bff.errors import ConfigurationError
 from bff.routes import health
 from bff.server import uvicorn_config
-from bff.session.cipher import Key, write_keys
+from bff.session.cipher import Key, read_keys, write_keys
 from bff.settings import BFFSettings, load_settings
 from bff.telemetry.logs import configure_logging
 
@@ -87,11 +91,30 @@ def application() -> BFF:
 
 @main.command()
 @CONFIG
-def check(config: Path | None) -> None:
-    """Read the settings and say everything that is wrong with them; exit status 1 when something is."""
-    settings = _settings(config)
-    _or_exit(lambda: create_app(settings))
-    click.echo(f"The settings can work. The BFF answers at {settings.origin}; issuer {settings.authority.issuer}.")
+@click.option("--running", is_flag=True, help="ask the deployment at public_url as well, through its reverse proxy")
+@click.option("--offline", is_flag=True, help="read the settings only, and call nobody")
+@click.option("--json", "as_json", is_flag=True, help="print a JSON array of findings")
+def check(config: Path | None, *, running: bool, offline: bool, as_json: bool) -> None:
+    """Find out what will not work, before somebody signs in; exit status 1 when something will not."""
+    configure_logging("ERROR")
+    try:
+        settings = load_settings(config)
+        asyncio.run(_close(create_app(settings)))
+        findings = [] if offline else asyncio.run(examine(settings, running=running))
+    except ConfigurationError as error:
+        findings = settings_findings(error.causes)
+    else:
+        findings.insert(0, passed("settings", f"they can work; people reach this BFF at {settings.origin}."))
+    if as_json:
+        click.echo(json.dumps([finding.members() for finding in findings], indent=2))
+    else:
+        click.echo("\n".join(finding.line() for finding in findings))
+    sys.exit(any(finding.level is Level.FAIL for finding in findings))
+
+
+async def _close(app: BFF) -> None:
+    for close in app.state.closing:
+        await close()
 
 
 @main.group()
@@ -99,16 +122,59 @@ def keys() -> None:
     """The keys that seal cookies."""
 
 
+KEYS_FILE = click.option("--file", "path", type=click.Path(path_type=Path), required=True, help="the key ring")
+
+
 @keys.command("new")
-@click.option("--file", "path", type=click.Path(path_type=Path), required=True)
+@KEYS_FILE
 def new(path: Path) -> None:
     """Write a new key ring of one key, readable by its owner alone."""
     if path.exists():
         click.echo(
-            f"{path} exists, and a key ring is never overwritten: whoever is signed in would be signed out.", err=True
+            f"{path} exists, and a key ring is never overwritten: whoever is signed in would be signed out. "
+            "Cure: bff keys rotate",
+            err=True,
         )
         sys.exit(1)
     write_keys(path, (Key.generate(use_from=SystemClock().now()),))
+
+
+@keys.command("rotate")
+@KEYS_FILE
+@click.option(
+    "--after", default=3600, show_default=True, help="seconds until the new key seals: time to reach replicas"
+)
+@click.option("--keep-days", default=30, show_default=True, help="how long a key that no longer seals may still open")
+def rotate(path: Path, after: int, keep_days: int) -> None:
+    """Add a key that seals from a moment on, and drop those that nobody needs any more; nobody is signed out."""
+    ring = _or_exit(lambda: read_keys(path))
+    now = SystemClock().now()
+    if any(key.use_from > now for key in ring):
+        click.echo(f"A new key of {path} is still waiting for its time. Cure: bff keys list", err=True)
+        sys.exit(1)
+    fresh = Key.generate(use_from=now + after)
+    # A key stopped sealing when the one after it began.
+    successors = [*(key.use_from for key in ring[1:]), fresh.use_from]
+    needed = [key for key, stopped in zip(ring, successors, strict=True) if stopped > now - keep_days * 86_400]
+    write_keys(path, (*needed, fresh))
+    click.echo(f"{fresh.id} seals from {_moment(fresh.use_from)}; {len(ring) - len(needed)} dropped.")
+    click.echo("Give the file to every replica before then; each reads it when it starts.")
+
+
+@keys.command("list")
+@KEYS_FILE
+def list_keys(path: Path) -> None:
+    """Show each key's id, when it seals from, and what it does now; never a secret."""
+    ring = _or_exit(lambda: read_keys(path))
+    now = SystemClock().now()
+    sealing = max((key for key in ring if key.use_from <= now), key=lambda key: key.use_from, default=None)
+    for key in ring:
+        does = "seals" if key == sealing else "waits" if key.use_from > now else "opens"
+        click.echo(f"{key.id}  {does}  from {_moment(key.use_from)}")
+
+
+def _moment(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _settings(config: Path | None) -> BFFSettings:

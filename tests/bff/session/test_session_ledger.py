@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -388,3 +389,13 @@ def test_a_session_without_a_refresh_token_has_no_successor() -> None:
     with pytest.raises(ValueError, match="refresh token"):
         Successor.of(session, newest=2, value=b"x")
     assert successor(1, 2).value_for(session) is None
+
+
+@pytest.mark.req("F4")
+def test_an_entry_leads_on_from_its_own_generation_only() -> None:
+    """A server that does not rotate gives two generations one refresh token; their entries still cannot be swapped."""
+    first = a_session()
+    entry = Successor.of(first, newest=2, value=b"the-cookie")
+    assert entry.value_for(first) == b"the-cookie"
+    assert entry.value_for(replace(first, generation=2)) is None
+    assert entry.value_for(replace(first, sid="another")) is None

@@ -25,7 +25,9 @@ from bff.session.cookies import Jar
 from bff.session.endings import Reason
 from bff.session.key_ring import KeyRing
 from bff.session.ledger import FileLedger, Ledger, MemoryLedger
+from bff.session.marks import mark_of_sid
 from bff.session.model import Lifetimes, Session
+from bff.session.successor import Successor
 from bff.session.vault import Presented
 from tests.bff.session.session_world import (
     NOW,
@@ -268,10 +270,15 @@ async def test_a_lost_response_loses_nothing_however_often(house: House) -> None
         house.clock.advance(3597)
         presented = await house.present(old)
         assert (await house.access.fresh(presented)).generation == round_
-        assert house.process.vault.cookies_due(presented, slides=False) != []
+        opened = house.process.vault._sessions.open(house.process.vault.cookies_due(presented, slides=False)[0].value)
+        assert opened is not None
+        assert opened.session.generation == round_
     assert house.server.reused is False
     session = await house.call(old)
     assert (await house.present()).require() == session
+    entry = await house.process.ledger.successor(mark_of_sid(session.sid), 1)
+    assert entry is not None
+    assert entry.newest == 6
 
 
 @pytest.mark.req("F4", "F13")
@@ -300,6 +307,7 @@ async def test_another_worker_that_was_slower_takes_the_answer_that_stands(house
     await house.access.fresh(await house.present())
     assert (await other.tokens_from(house.server).fresh(early)).generation == 2
     assert len(house.server.calls) == 1
+    assert other.vault.cookies_due(early, slides=False) != []
 
 
 @pytest.mark.req("F4")
@@ -342,6 +350,18 @@ async def test_an_older_generation_lapses_a_minute_after_a_newer_one_was_seen(ho
         presented.require()
     assert house.process.vault.cookies_due(presented, slides=True) == []
     assert (await house.present()).require().generation == 2
+
+
+@pytest.mark.req("F4", "ATK-17")
+async def test_an_entry_that_leads_to_another_session_is_not_followed(house: House) -> None:
+    """Whoever can write the ledger cannot turn one session into another, or back."""
+    mine = await house.sign_in()
+    jar = house.browser.jar()
+    theirs = house.process.vault._sessions.seal(a_session(generation=2, subject="mallory"))
+    lying = Successor.of(mine, newest=2, value=theirs.value)
+    await house.process.ledger.keep_successor(mark_of_sid(mine.sid), lying, mine.absolute_end)
+    with pytest.raises(SessionSuperseded):
+        (await house.present(jar)).require()
 
 
 @pytest.mark.req("F6")
@@ -517,6 +537,7 @@ async def test_a_slow_server_does_not_hold_up_a_call_whose_token_lives(
     house.server.held = asyncio.Event()
     assert (await house.call()).generation == 1
     house.server.held.set()
+    await house.access.aclose()
     assert (await house.call()).generation == 2
     assert len(house.server.calls) == 1
 

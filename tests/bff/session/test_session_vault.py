@@ -131,6 +131,8 @@ async def test_a_session_over_the_budget_is_refused_with_its_largest_parts(total
     weights = [len(cookie.name) + 1 + len(cookie.value) for cookie in kept if cookie.max_age != 0]
     assert len(weights) == cookies + 1
     assert sum(weights) <= total
+    with pytest.raises(SessionTooLarge):
+        await process.vault.keep_session(a_session(tokens=tokens(refresh_token=words(fits * 3 // 2))), Jar({}))
     groups = {"groups": [words(30) for _ in range(total // 20)], "name": "Alice"}
     with pytest.raises(SessionTooLarge, match=r"claims\.groups \d+ bytes"):
         await process.vault.keep_session(a_session(claims=groups), Jar({}))
@@ -246,6 +248,18 @@ async def test_replicas_whose_clocks_differ_by_two_minutes_log_nobody_out(skew: 
             assert presented.refusal is None
             assert presented.last_activity <= process.clock.now()
             browser.take(process.vault.cookies_due(presented, slides=True))
+
+
+@pytest.mark.req("F17", "F19")
+async def test_activity_that_a_faster_clock_stamped_counts_as_now() -> None:
+    """Nobody gains idle time from a replica whose clock is ahead."""
+    ring, browser = KeyRing.generate(), Browser()
+    here, ahead = a_process(ring=ring), a_process(ring=ring, clock=MovableClock(NOW + 250))
+    session = await signed_in(here, browser)
+    browser.take([ahead.vault._sessions.stamp(session)])
+    presented = await here.vault.find_session(browser.jar())
+    assert presented.last_activity == NOW
+    assert here.vault.idle_end(presented) == NOW + 1800
 
 
 # Endings (rules F2, F11, F23).

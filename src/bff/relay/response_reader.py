@@ -112,6 +112,8 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""
+        if self.begun:
+            return  # of a second response, which nobody asked for: it must not speak for the first
         status = self._parser.get_status_code()
         if status in _INTERIM:
             return

@@ -189,3 +189,10 @@ async def settle() -> None:
     """Let every task that can run, run."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something to have happened; a test that waits longer than ten seconds fails."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 — what is waited for happens in code that knows no event of ours
+            await asyncio.sleep(0.001)

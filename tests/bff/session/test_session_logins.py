@@ -226,9 +226,10 @@ async def test_another_worker_lands_in_the_same_place(tmp_path: Path) -> None:
     one, two = (
         a_process(clock=clock, ring=ring, ledger=FileLedger(tmp_path / "ledger.sqlite", clock)) for _ in range(2)
     )
-    transaction, gate = a_transaction(), asyncio.Event()
+    transaction, began, gate = a_transaction(), asyncio.Event(), asyncio.Event()
 
     async def make() -> Landing:
+        began.set()
         await gate.wait()
         return a_landing(one)
 
@@ -236,9 +237,9 @@ async def test_another_worker_lands_in_the_same_place(tmp_path: Path) -> None:
         raise AssertionError("spent twice")
 
     first = asyncio.create_task(one.vault.once(transaction, make))
-    await asyncio.sleep(0.1)
+    await began.wait()
     second = asyncio.create_task(two.vault.once(transaction, never))
-    await asyncio.sleep(0.1)
+    await settle()
     gate.set()
     assert await first == await second
     with pytest.raises(UnknownLogin):

@@ -38,6 +38,7 @@ from tests.bff.session.session_world import (
     a_session,
     settle,
     tokens,
+    until,
     words,
 )
 from tests.world.clock import MovableClock
@@ -222,7 +223,7 @@ async def test_a_refresh_survives_the_caller_who_began_it(house: House) -> None:
     house.until_the_token_ends(left=-10)
     house.server.held = asyncio.Event()
     first = asyncio.create_task(house.call())
-    await asyncio.sleep(0.05)
+    await until(lambda: house.server.calls)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -240,7 +241,7 @@ async def test_a_refresh_under_way_is_finished_before_the_end(house: House) -> N
     house.until_the_token_ends(left=-10)
     house.server.held = asyncio.Event()
     first = asyncio.create_task(house.call())
-    await asyncio.sleep(0.05)
+    await until(lambda: house.server.calls)
     first.cancel()
     asyncio.get_running_loop().call_later(0.05, house.server.held.set)
     await house.access.aclose()
@@ -322,7 +323,7 @@ async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) ->
         asyncio.create_task(access.fresh(presented))
         for access, presented in ((house.access, one), (other.tokens_from(house.server), two))
     ]
-    await asyncio.sleep(0.1)
+    await until(lambda: len(house.server.calls) == 2)
     house.server.held.set()
     sessions = await asyncio.gather(*flights)
     await settle()
@@ -341,7 +342,7 @@ async def test_an_older_generation_lapses_a_minute_after_a_newer_one_was_seen(ho
     house.clock.advance(3000)
     assert (await house.present(old)).require().generation == 2
     await house.call()
-    await asyncio.sleep(0.05)
+    await house.process.vault.aclose()
     house.clock.advance(59)
     assert (await house.present(old)).require().generation == 2
     house.clock.advance(2)
@@ -399,7 +400,7 @@ async def test_a_sign_out_during_a_refresh_wins(house: House, *, elsewhere: bool
     presented = await house.present(jar)
     house.server.held = asyncio.Event()
     call = asyncio.create_task(house.access.fresh(presented))
-    await asyncio.sleep(0.05)
+    await until(lambda: house.server.calls)
     vault = house.another().vault if elsewhere else house.process.vault
     house.browser.take(await vault.end_session(session, Reason.SIGNED_OUT, jar))
     house.server.held.set()
@@ -450,7 +451,7 @@ async def test_a_late_response_of_one_account_never_touches_the_next(house: Hous
     presented = await house.present()
     house.server.held = asyncio.Event()
     call = asyncio.create_task(house.access.fresh(presented))
-    await asyncio.sleep(0.05)
+    await until(lambda: house.server.calls)
     await house.process.vault.end_session(alice, Reason.REPLACED)
     bob = await house.sign_in(subject="bob", tokens=tokens(expires_at=house.clock.now() + 3600))
     house.server.held.set()
@@ -487,7 +488,7 @@ async def test_who_is_refused_because_another_was_faster_takes_its_answer(house:
     early = await other.vault.find_session(house.browser.jar())
     strict = TokenServer(house.clock, refuses=RefreshRefused(), held=asyncio.Event())
     slower = asyncio.create_task(other.tokens_from(strict).fresh(early))
-    await asyncio.sleep(0.05)
+    await until(lambda: strict.calls)
     await house.access.fresh(await house.present())
     assert strict.held is not None
     strict.held.set()

@@ -50,7 +50,9 @@ class _CutSecrets(logging.Filter):
 
 def configure_logging(level: str = "INFO", *, console: bool = False) -> None:
     """Send every line, ours and the libraries', to stderr: one JSON object a line, or plain words for a terminal."""
-    renderer = structlog.dev.ConsoleRenderer(colors=False) if console else structlog.processors.JSONRenderer()
+    # Plain tracebacks: the prettier ones print local variables, and some of those hold tokens.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    renderer = plain if console else structlog.processors.JSONRenderer()
     shared: list[structlog.typing.Processor] = [
         add_trace_id,
         structlog.processors.add_log_level,

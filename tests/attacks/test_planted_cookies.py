@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.world.house import GRACE, House, problem_of
+from tests.world.house import ADA, GRACE, House, problem_of
 
 CALL = (("x-csrf", "1"), ("sec-fetch-site", "same-origin"), ("host", "app.example.com"))
 
@@ -39,6 +39,25 @@ async def test_a_second_cookie_of_our_name_is_no_session(secure_house: House) ->
         assert await relayed(secure_house, b"; ".join(pairs)) == "no-session"
         assert await relayed(secure_house, *pairs) == "no-session"
         assert await relayed(secure_house, *reversed(pairs)) == "no-session"
+
+
+@pytest.mark.req("ATK-12", "CK-3", "F19")
+async def test_a_second_transaction_or_stamp_counts_as_none(house: House) -> None:
+    """A tossed transaction cookie makes the sign-in unknown; a tossed stamp is ignored, and idleness decides."""
+    browser = house.browser()
+    tab = browser.tab()
+    await house.sign_in(tab)
+    house.clock.advance(1000)
+    await tab.api("/api/todolist")
+    browser.toss(house.origin, f"{house.cookie}-idle", "evil", path="/api")
+    house.clock.advance(1000)
+    assert problem_of(await tab.api("/api/todolist")) == "session-ended"
+    await house.begin(tab, "/bff/login?prompt=login")
+    [name] = [name for name in browser.names() if "-tx-" in name]
+    browser.toss(house.origin, name, browser.value(house.origin, name), path="/bff")
+    landed = await tab.submit(email=ADA.email, password=ADA.password)
+    assert landed.heading == "This sign-in has expired"
+    assert house.record.token_calls["authorization_code"] == 1
 
 
 @pytest.mark.req("ATK-12")

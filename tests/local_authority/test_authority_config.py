@@ -23,7 +23,7 @@ TEAM = f"""
 [[api]]
 client_id = "{API}"
 name = "Orders"
-scopes = ["Orders.Read"]
+scopes = ["Orders.Read", "Orders.Write"]
 app_roles = ["Orders.Audit"]
 
 [[client]]
@@ -68,6 +68,24 @@ async def test_a_teams_own_world(tmp_path: Path) -> None:
     assert (access["aud"], access["scp"], access["roles"]) == (API, "Orders.Read", ["Orders.Audit"])
     assert claims_of(app.json()["access_token"])["roles"] == ["Orders.Audit"]
     assert (await authority.browser().get(authorization_url(authority))).status_code == 400
+
+
+@pytest.mark.req("T-14", "T-15")
+@pytest.mark.parametrize("shape", ["full", "entra"])
+async def test_a_client_gets_no_more_than_it_was_granted(tmp_path: Path, shape: str) -> None:
+    """A scope that the client was not granted is invalid_scope, at sign-in and at refresh, in either shape."""
+    authority = LocalAuthority(config=_write(tmp_path, TEAM), shape=shape)
+    granted, denied = f"openid offline_access api://{API}/Orders.Read", f"api://{API}/Orders.Write"
+    browser = authority.browser()
+    refused = await browser.get(authorization_url(authority, client_id=CLIENT, scope=f"openid {denied}"))
+    url = authorization_url(authority, client_id=CLIENT, scope=granted)
+    response = await browser.sign_in(url, email="lin@example.com", password="a-password-of-lin")
+    client = {"client_id": CLIENT, "client_secret": "s" * 40}
+    tokens = (await authority.redeem(response_parameters(response)["code"], **client)).json()
+    refreshed = await authority.refresh(tokens["refresh_token"], scope=denied, **client)
+
+    assert response_parameters(refused)["error"] == "invalid_scope"
+    assert refreshed.json()["error"] == "invalid_scope"
 
 
 async def test_what_the_file_does_not_name_stays(tmp_path: Path) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.laptop import Laptop, Service
+from tests.world.ports import free_port
 
 START_SECONDS = 30.0
 END_SECONDS = 10.0
@@ -64,16 +63,6 @@ class Processes:
                 return
             time.sleep(0.05)
         raise RuntimeError(f"{service.name} did not start:\n{self.log(service.name).read_text()}")
-
-
-def free_port() -> int:
-    """A port whose two successors are free as well."""
-    while True:
-        port = random.randrange(20_000, 30_000)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for offset in range(3):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
-            return port
 
 
 @contextlib.contextmanager

@@ -98,3 +98,17 @@ def test_being_offline_is_said(guest: Guest) -> None:
     expect(banner).to_be_visible()
     guest.context.set_offline(False)
     expect(banner).to_be_hidden()
+
+
+def test_a_restart_of_everything_loses_nothing(guest: Guest, house: Processes) -> None:
+    """People, to-dos and sessions outlive the processes: the same tab goes on, and the same password signs in."""
+    person = guest.sign_up()
+    guest.add("Kept on disk")
+    house.stop()
+    house.start()
+    guest.page.reload()
+    expect(row(guest.page, "Kept on disk")).to_be_visible()
+    guest.sign_out()
+    guest.open("/todos").get_by_role("main").get_by_role("link", name="Sign in").click()
+    guest.fill_sign_in(person)
+    expect(row(guest.page, "Kept on disk")).to_be_visible()

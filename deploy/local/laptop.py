@@ -102,6 +102,9 @@ ledger = "file:{self.folder}/ledger.sqlite"
 idle = "{self.idle}"
 claims = ["*"]  # the account page shows every claim of the ID token, as the tutorial's sample does
 
+[page]
+picture = true  # /bff/picture draws the last sign-in and the last call; never beyond a development machine
+
 [[route]]
 path = "/api/"
 upstream = "http://127.0.0.1:{self.port + 1}"

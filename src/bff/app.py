@@ -37,7 +37,7 @@ from bff.relay.relay import PRESENTED, Relay
 from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
 from bff.relay.upstream import Upstream
-from bff.routes import docs, health, login, logout, pages, user
+from bff.routes import docs, health, login, logout, pages, picture, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
@@ -48,6 +48,7 @@ from bff.session.ledger import Ledger, open_ledger
 from bff.session.vault import CookieBudget, Lifetimes, Presented
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
 from bff.telemetry import metrics
+from bff.telemetry.journal import Journal
 from bff.telemetry.logs import get_logger, trace_id
 from bff.telemetry.traces import trace_id_of
 
@@ -73,6 +74,10 @@ def create_app(
     tokens = AccessTokens(relying_party, vault, ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = upstream_of(settings, transport, clock)
+    journal = Journal(clock) if settings.page.picture else None
+    if journal is not None:
+        picture.watch_back_channel(http, journal)
+        upstream = picture.WatchedUpstream(upstream, journal)
     routes = RouteTable([route_of(route) for route in settings.route])
     relay = Relay(
         routes,
@@ -95,11 +100,12 @@ def create_app(
         clock=clock,
         public_claims=settings.session.claims,
     )
+    app.state.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.closing = [tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
-    for router in (login.router, logout.router, user.router, health.router, docs.router):
+    for router in (login.router, logout.router, user.router, health.router, docs.router, picture.router):
         app.include_router(router)
     return app
 
@@ -207,6 +213,8 @@ class BFF(FastAPI):
             return await send({"type": "websocket.close", "code": 1008})
         scope.setdefault("state", {})
         token = trace_id.set(trace_id_of(scope["headers"]))
+        if self.state.journal is not None:
+            send = picture.watched(self.state.journal, scope, send, relayed=self._relay.matches(scope))
         answer = _Answer(scope, send, self._vault)
         try:
             self._public_name.check(scope)

@@ -44,11 +44,9 @@ def model_of(path: str) -> Any:
 def unknown_members(model: Any, where: str = "") -> list[str]:
     """The members that no property of Microsoft's model took, at any depth."""
     found = [f"{where}.{key}" for key in getattr(model, "additional_data", {})]
-    for key, value in vars(getattr(model, "backing_store", model)).items():
-        if key in {"additional_data", "backing_store"}:
-            continue
+    for key, value in model.backing_store.enumerate_():
         for one in value if isinstance(value, list) else [value]:
-            if hasattr(one, "get_field_deserializers"):
+            if key != "additional_data" and hasattr(one, "get_field_deserializers"):
                 found += unknown_members(one, f"{where}.{key}")
     return found
 
@@ -94,7 +92,8 @@ def written(model: Any) -> Any:
 def normal(value: Any) -> Any:
     """JSON without nulls, empty members and spellings of an instant."""
     if isinstance(value, dict):
-        kept = {key: normal(one) for key, one in value.items()}
+        # The writer names every type; the body does where Graph needs it, and unknown_members judges those.
+        kept = {key: normal(one) for key, one in value.items() if key != "@odata.type"}
         return {key: one for key, one in kept.items() if one not in (None, [], {})}
     if isinstance(value, list):
         return [normal(one) for one in value]

@@ -81,6 +81,8 @@ class BFFSettings(BaseSettings):
             )
         if self.session.keys_file is None and self.server.workers > 1:
             faults.append("session.keys_file is missing: each worker would make its own keys. Cure: bff keys new")
+        if self.page.picture and not is_loopback(self.public_url):
+            faults.append("page.picture draws every sign-in for anybody: development machines only. Cure: remove it")
         faults += self._rotation_faults()
         refuse(*faults)
         return self

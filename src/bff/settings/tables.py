@@ -224,6 +224,7 @@ class PageSettings(Table):
 
     directory: Path | None = None
     csp: str | None = None
+    picture: bool = False
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:

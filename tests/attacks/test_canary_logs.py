@@ -93,8 +93,8 @@ async def fall_among_robbers(house: House) -> None:
     house.misbehaviours.begin(Misbehaviour.DOWN, at="revoke")
     await tab.link(link)
     house.misbehaviours.end()
-    tab = house.browser().tab()
     await house.sign_in(tab)
+    assert (await tab.api("/api/todolist")).status_code == 200
     house.clock.advance(301)
     house.misbehaviours.begin(Misbehaviour.REFRESH_REFUSED)
     await tab.api("/api/todolist")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -193,8 +192,7 @@ class House:
 
     async def settle(self) -> None:
         """Let what runs in the background finish: a revocation, a refresh that nobody waits for."""
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await self.bff.state.services.tokens.aclose()
 
     async def sends(
         self, path: str, *headers: tuple[str, str], method: str = "GET", body: bytes = b"", origin: str | None = None

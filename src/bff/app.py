@@ -31,11 +31,15 @@ from bff.oidc.back_channel import open_back_channel
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
 from bff.oidc.relying_party import Registration, RelyingParty, Rule
 from bff.problems import problem_response
+from bff.relay.callers import PRESENTED, Callers
+from bff.relay.client_tokens import ClientTokens
+from bff.relay.fair_use import FairUse
 from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
-from bff.relay.relay import PRESENTED, Relay
+from bff.relay.relay import Relay
 from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
+from bff.relay.second_chance import SecondChances
 from bff.relay.upstream import Upstream
 from bff.routes import docs, health, login, logout, pages, picture, user
 from bff.routes.dependencies import Services, has_policy
@@ -79,14 +83,20 @@ def create_app(
         picture.watch_back_channel(http, journal)
         upstream = picture.WatchedUpstream(upstream, journal)
     routes = RouteTable([route_of(route) for route in settings.route])
+    client_tokens = ClientTokens(relying_party, clock)
     relay = Relay(
         routes,
         antiforgery,
         vault,
-        tokens,
+        Callers(vault, tokens, client_tokens, SecondChances(clock)),
         upstream,
         public_origin=settings.origin,
         clock=clock,
+        fair_use=FairUse(
+            concurrency=settings.relay.concurrency_per_session,
+            per_session=settings.relay.rate_per_session,
+            per_address=settings.relay.rate_per_address,
+        ),
         observe=observe_relayed,
     )
 
@@ -104,7 +114,7 @@ def create_app(
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
-    app.state.closing = [tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
+    app.state.closing = [tokens.aclose, client_tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
     for router in (login.router, logout.router, user.router, health.router, docs.router, picture.router):
         app.include_router(router)
     return app
@@ -186,7 +196,15 @@ def route_of(route: RouteSettings) -> Route:
         methods=frozenset(route.methods),
         token=route.token,
         antiforgery=route.antiforgery,
+        anonymous=route.anonymous,
+        scope=route.scope,
+        resource=route.resource,
+        audience=route.audience,
         request_headers=frozenset(name.lower() for name in route.request_headers),
+        response_headers=frozenset(name.lower() for name in route.response_headers),
+        redirects=route.redirects,
+        cacheable=route.cacheable,
+        sandbox=route.sandbox,
         timeout=route.timeout,
         max_body=route.max_body,
         ca_file=route.ca_file,

@@ -30,6 +30,7 @@
     │   ├── UpgradeRefused
     │   ├── RequestTooLarge
     │   ├── RequestStalled                the body stopped arriving
+    │   ├── TooManyRequests               more calls, or more at a time, than this session or address may make
     │   └── SpeculativeRequest            prefetch and prerender have no effect here
     ├── InvalidLogoutToken
     ├── UpstreamUnauthorized              the API refused the token that we sent: not a lost session
@@ -250,6 +251,16 @@ class RequestStalled(RequestRefused):
     """The browser began a request body and stopped sending it (RFC 9110 15.5.9)."""
 
     public = "The request body stopped arriving."
+
+
+class TooManyRequests(RequestRefused):
+    """More calls than one session or one address may make (RFC 6585 4). ``retry_after`` is in seconds."""
+
+    public = "Too many calls. Wait a moment."
+
+    def __init__(self, detail: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class SpeculativeRequest(RequestRefused):

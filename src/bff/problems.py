@@ -53,6 +53,7 @@ TABLE: dict[type[errors.BFFError], Row] = {
     errors.UpgradeRefused: Row(400, "upgrade-refused"),
     errors.RequestTooLarge: Row(413, "request-too-large"),
     errors.RequestStalled: Row(408, "request-stalled"),
+    errors.TooManyRequests: Row(429, "too-many-requests"),
     errors.SpeculativeRequest: Row(503, "speculative-request"),
     errors.UpstreamUnauthorized: Row(401, "upstream-unauthorized"),
     errors.InvalidLogoutToken: Row(400, "invalid-logout-token"),
@@ -94,6 +95,8 @@ def headers_of(error: Exception) -> dict[str, str]:
     }
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
+    if isinstance(error, errors.TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after + _jitter.randrange(error.retry_after + 1))
     return headers

@@ -12,9 +12,13 @@ import httpx
 
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.messages import Claims, Refreshed, TokenSet
+from bff.relay.callers import Callers
+from bff.relay.client_tokens import ClientTokens
+from bff.relay.fair_use import FairUse
 from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.relay import Relay
 from bff.relay.route_table import Route, RouteTable
+from bff.relay.second_chance import SecondChances
 from bff.relay.upstream import Upstream
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookie_vault import CookieVault
@@ -35,12 +39,20 @@ class TokenEndpoint:
 
     calls: int = 0
     failure: Exception | None = None
+    client_calls: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
         self.calls += 1
         if self.failure is not None:
             raise self.failure
         return Refreshed(tokens=token_set(access_token=f"{ACCESS_TOKEN}.{self.calls}", expires_in=3600.0))
+
+    async def client_token(self, *, scope: str = "", resource: str = "", audience: str = "") -> TokenSet:
+        self.client_calls.append((scope, resource, audience))
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return token_set(access_token=f"of-the-application.{len(self.client_calls)}", expires_in=3600.0)
 
     async def revoke(self, token: str, hint: Literal["refresh_token", "access_token"]) -> bool:
         return True
@@ -102,6 +114,7 @@ class World:
         transport: httpx.AsyncBaseTransport | None = None,
         upstream: Upstream | None = None,
         clock: MovableClock | None = None,
+        fair_use: FairUse | None = None,
     ) -> None:
         self.clock = clock or MovableClock()
         self.policy = CookiePolicy.for_public_url(ORIGIN)
@@ -115,10 +128,11 @@ class World:
             RouteTable(routes),
             Antiforgery(ORIGIN.encode()),
             self.vault,
-            self.tokens,
+            Callers(self.vault, self.tokens, ClientTokens(self.endpoint, self.clock), SecondChances(self.clock)),
             self.upstream,
             public_origin=ORIGIN,
             clock=self.clock,
+            fair_use=fair_use,
             observe=lambda path, status, seconds: self.observed.append((path, status, seconds)),
         )
         self.state: dict[str, Any] = {}

@@ -141,6 +141,16 @@ class RelyingParty:
         require(self._registration.require, {**claims, **(renewed_claims or {})})
         return Refreshed(tokens=renewed, claims=renewed_claims)
 
+    async def client_token(self, *, scope: str = "", resource: str = "", audience: str = "") -> TokenSet:
+        """An access token of the application itself (RFC 6749 4.4), for one API (RFC 8707 2).
+
+        Raises ClientRefused and AuthorizationServerUnavailable.
+        """
+        asked = {"scope": scope, "resource": resource, "audience": audience}
+        server = await self._metadata.current()
+        members = await self._client.grant_to_client(server, **{name: value for name, value in asked.items() if value})
+        return token_set(members, now=self._clock.now(), unstated_scope=frozenset(scope.split()))
+
     async def revoke(self, token: str, hint: Literal["refresh_token", "access_token"]) -> bool:
         """Whether the server confirmed within 3 seconds that ``token`` is dead (RFC 7009 2.2).
 

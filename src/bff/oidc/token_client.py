@@ -9,7 +9,7 @@ from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.client import OAuth2Client
 
 from bff.clock import Clock
-from bff.errors import CodeRefused, RefreshRefused
+from bff.errors import ClientRefused, CodeRefused, RefreshRefused
 from bff.oidc.back_channel import Answer, BackChannel
 from bff.oidc.metadata import AuthorizationServer
 from bff.oidc.registration import Registration
@@ -60,6 +60,16 @@ class TokenClient(OAuth2Client):
         No scope is asked for, so never a broader one (RFC 6749 6).
         """
         answer: Mapping[str, Any] = await self.refresh_token(server.token_endpoint, refresh_token=refresh_token)
+        return answer
+
+    async def grant_to_client(self, server: AuthorizationServer, **parameters: str) -> Mapping[str, Any]:
+        """The answer to our own credentials (RFC 6749 4.4); ``parameters`` say for what: scope, resource, audience."""
+        try:
+            answer: Mapping[str, Any] = await self.fetch_token(
+                server.token_endpoint, grant_type="client_credentials", **parameters
+            )
+        except CodeRefused as refusal:  # invalid_grant: no code was sent, so our registration is what does not fit
+            raise ClientRefused(refusal.detail) from None
         return answer
 
     async def withdraw(self, url: str, *, token: str, hint: Literal["refresh_token", "access_token"]) -> Answer:

@@ -14,6 +14,7 @@ const PROBLEMS = {
   "upstream-unauthorized": "The to-do service did not accept your session.",
   "upstream-unavailable": "The to-do service does not answer.",
   "upstream-timeout": "The to-do service took too long to answer.",
+  "too-many-requests": "That was a lot at once. Wait a moment, then try again.",
   "upstream-busy": "The to-do service is busy. Try again in a moment.",
   "antiforgery-header": "The server did not recognise this page. Reload it.",
   "antiforgery-cross-site": "The server did not recognise this page. Reload it.",

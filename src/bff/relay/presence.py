@@ -5,52 +5,96 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+TICK_SECONDS: Final = 0.1
 
 
 class BrowserGone(Exception):
     """The browser closed its connection before the response was complete."""
 
 
+class Watch:
+    """Listens for departures, but only of calls that last: one timer for all calls, and a task for a slow one.
+
+    A task for every call would cost more than the rest of a fast one. A departure is heard within two ticks.
+    """
+
+    def __init__(self) -> None:
+        self._new: set[Presence] = set()
+        self._lasting: set[Presence] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, presence: Presence) -> None:
+        """From here on nobody else reads this call's ``receive``."""
+        self._new.add(presence)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
+
+    def discard(self, presence: Presence) -> None:
+        """This call needs no watch any more."""
+        self._new.discard(presence)
+        self._lasting.discard(presence)
+
+    def _look(self) -> None:
+        for presence in self._lasting:
+            presence.listen()
+        self._lasting, self._new = self._new, set()
+        waiting = self._lasting or self._new
+        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look) if waiting else None
+
+
 class Presence:
-    """Ends its block with BrowserGone as soon as ASGI says ``http.disconnect``, whatever the block is waiting for.
+    """Ends its block with BrowserGone when ASGI says ``http.disconnect``, whatever the block is waiting for.
 
     ``watch`` starts the watch; until then somebody else reads the request body from ``receive``, and hears it there.
     """
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._block = asyncio.timeout(None)
-        self._watcher: asyncio.Task[None] | None = None
+    __slots__ = ("_cancelling", "_gone", "_listener", "_receive", "_task", "_watch")
 
-    async def __aenter__(self) -> Self:
+    def __init__(self, receive: Receive, watch: Watch) -> None:
+        self._receive, self._watch = receive, watch
+        self._listener: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._gone, self._cancelling = False, 0
+
+    def __enter__(self) -> Self:
         """Enter the block that a departure ends."""
-        await self._block.__aenter__()
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task else 0
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave it; raise BrowserGone where the browser left first."""
         self.unwatch()
-        try:
-            await self._block.__aexit__(kind, error, trace)
-        except TimeoutError:
-            raise BrowserGone from None
+        if self._gone and self._task is not None:
+            ours_alone = self._task.uncancel() <= self._cancelling
+            if ours_alone and kind is asyncio.CancelledError:
+                raise BrowserGone from None
 
     def watch(self) -> None:
         """From here on nobody else reads ``receive``."""
-        if self._watcher is None:
-            self._watcher = asyncio.create_task(self._wait())
+        if self._listener is None:
+            self._watch.add(self)
 
     def unwatch(self) -> None:
         """End the watch: what ``receive`` says from here on concerns nobody."""
-        if self._watcher is not None:
-            self._watcher.cancel()
+        self._watch.discard(self)
+        if self._listener is not None:
+            self._listener.cancel()
+
+    def listen(self) -> None:
+        """Hear the browser leave from now on."""
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._wait())
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._block.reschedule(0)  # a moment that has passed: the block ends now
+        if self._task is not None:
+            self._gone = True
+            self._task.cancel()

@@ -10,29 +10,29 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bff.clock import Clock
-from bff.errors import NoSession, SessionChanged, UpstreamUnauthorized
+from bff.errors import UpstreamUnauthorized
 from bff.gate.antiforgery import Antiforgery
+from bff.relay.callers import PRESENTED, Caller, Callers, RelayVault
+from bff.relay.fair_use import FairUse
 from bff.relay.headers import Crossing, bearer_challenge, crossing, outgoing, returned
 from bff.relay.paths import canonical, canonical_query
-from bff.relay.presence import BrowserGone, Presence, Receive
+from bff.relay.presence import BrowserGone, Presence, Receive, Watch
 from bff.relay.request_body import RequestBody
 from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
-from bff.relay.upstream import Upstream, UpstreamRequest, UpstreamResponse
-from bff.session.cookies import Jar, SetCookie
-from bff.session.model import Session
-from bff.session.vault import Presented
+from bff.relay.upstream import Upstream, UpstreamRequest, UpstreamResponse, with_token
 from bff.telemetry.logs import trace_id
+
+__all__ = ["PRESENTED", "Relay"]
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Observe = Callable[[str, int, float], None]
 
-PRESENTED: Final = "bff.presented"
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _UNAUTHORIZED: Final = 401
 
@@ -47,30 +47,7 @@ class _Call:
     route: Route
     crossed: Crossing
     target: bytes
-
-
-class RelayVault(Protocol):
-    """What the relay asks of a session vault."""
-
-    async def find_session(self, jar: Jar) -> Presented:
-        """What this jar presents; refusals lie in it."""
-        ...
-
-    def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
-        """The session cookies of a response, decided in the instant it starts."""
-        ...
-
-    def tag_matches(self, session: Session, claimed: str) -> bool:
-        """Say, in constant time, whether a page's tag is this session's."""
-        ...
-
-
-class RelayTokens(Protocol):
-    """What the relay asks of the keeper of access tokens."""
-
-    async def fresh(self, presented: Presented) -> Session:
-        """The session with an access token that works now."""
-        ...
+    caller: Caller
 
 
 class Relay:
@@ -80,25 +57,27 @@ class Relay:
     when a relayed response has ended; ``clock`` measures its seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — what the composition root wires, each by its name
         self,
         routes: RouteTable,
         gate: Antiforgery,
         vault: RelayVault,
-        tokens: RelayTokens,
+        callers: Callers,
         upstream: Upstream,
         *,
         public_origin: str,
         clock: Clock,
+        fair_use: FairUse | None = None,
         observe: Observe | None = None,
     ) -> None:
         public = urlsplit(public_origin)
-        self._routes, self._gate, self._vault, self._tokens, self._upstream = routes, gate, vault, tokens, upstream
+        self._routes, self._gate, self._vault, self._callers, self._upstream = routes, gate, vault, callers, upstream
         self._about_us = [
             (b"x-forwarded-proto", public.scheme.encode("ascii")),
             (b"x-forwarded-host", public.netloc.encode("ascii")),
         ]
-        self._clock, self._observe = clock, observe
+        self._clock, self._observe, self._fair_use = clock, observe, fair_use or FairUse()
+        self._watch = Watch()
 
     def matches(self, scope: Scope) -> bool:
         """Say whether this request is the relay's to answer, well-formed or not."""
@@ -113,38 +92,43 @@ class Relay:
         route, target = self._routes.match(path, scope["method"])
         self._gate.check(route.antiforgery, scope["method"], scope["headers"])
         crossed = crossing(scope["headers"], route)
-        session = await self._signed_in(scope, route, crossed)
+        if scope.get("client"):
+            self._fair_use.admit_address(scope["client"][0])
+        caller = await self._callers.of(scope, route, crossed)
         request_target = target + b"?" + query if query else target
-        await self._exchange(_Call(scope, receive, send, route, crossed, request_target), session)
-
-    async def _signed_in(self, scope: Scope, route: Route, crossed: Crossing) -> Session | None:
-        """The session whose token goes along; None where the route wants none, or can do without one."""
-        if route.token == "none":  # noqa: S105 — the name of a policy
-            return None
-        presented = await self._vault.find_session(Jar.read(scope["headers"]))
-        scope.setdefault("state", {})[PRESENTED] = presented
+        call = _Call(scope, receive, send, route, crossed, request_target, caller)
+        if caller.mark is None:
+            await self._relay(call)
+            return
+        self._fair_use.enter(caller.mark)
         try:
-            session = presented.require()
-        except NoSession:
-            if route.token == "user" or crossed.session_tag is not None:  # noqa: S105 — the name of a policy
-                raise
-            return None
-        if crossed.session_tag is not None and not self._vault.tag_matches(
-            session, crossed.session_tag.decode("latin-1")
-        ):
-            raise SessionChanged
-        return await self._tokens.fresh(presented)
+            await self._relay(call)
+        finally:
+            self._fair_use.leave(caller.mark)
 
-    async def _exchange(self, call: _Call, session: Session | None) -> None:
+    async def _relay(self, call: _Call) -> None:
         """One request up, one response down, for as long as the browser waits for it."""
         began = self._clock.monotonic()
         try:
-            async with Presence(call.receive) as presence:
-                status = await self._stream(call, self._request(call, session, presence), presence)
+            with Presence(call.receive, self._watch) as presence:
+                status = await self._exchange(call, presence)
         except BrowserGone:
             return
         if self._observe is not None:
             self._observe(call.route.path, status, self._clock.monotonic() - began)
+
+    async def _exchange(self, call: _Call, presence: Presence) -> int:
+        """Ask, and ask once more with another token where the API refuses this one and nothing is lost by it."""
+        request = self._request(call, presence)
+        try:
+            return await self._stream(call, request, presence)
+        except UpstreamUnauthorized as refusal:
+            if request.body is not None and not request.body.repeatable:
+                raise
+            caller = await self._callers.again(call.route, call.caller, refusal.challenge)
+            if caller is None or caller.token is None:
+                raise
+            return await self._stream(call, with_token(request, caller.token), presence)
 
     async def _stream(self, call: _Call, request: UpstreamRequest, presence: Presence) -> int:
         """Pass the response on, block by block; the upstream is done with before the last byte is handed over."""
@@ -156,13 +140,13 @@ class Relay:
                 await call.send(start)
                 async for block in response.body:
                     await call.send({"type": "http.response.body", "body": block, "more_body": True})
-            presence.unwatch()
+        presence.unwatch()
         if last is not None:
             await call.send(start)
         await call.send({"type": "http.response.body", "body": last or b"", "more_body": False})
         return response.status
 
-    def _request(self, call: _Call, session: Session | None, presence: Presence) -> UpstreamRequest:
+    def _request(self, call: _Call, presence: Presence) -> UpstreamRequest:
         route, crossed, client = call.route, call.crossed, call.scope.get("client")
         body = None
         if crossed.has_body:
@@ -180,7 +164,7 @@ class Relay:
             route,
             [*self._about_us, (b"traceparent", crossed.traceparent or _new_traceparent())],
             client=client[0] if client else None,
-            token=session.tokens.access_token if session else None,
+            token=call.caller.token,
         )
         return UpstreamRequest(method=call.scope["method"], target=call.target, headers=headers, body=body)
 
@@ -189,7 +173,7 @@ class Relay:
         if response.status == _UNAUTHORIZED:
             raise UpstreamUnauthorized(bearer_challenge(response.headers))
         headers = returned(response.headers, response.status, call.route, call.target)
-        presented = call.scope.get("state", {}).get(PRESENTED)
+        presented = call.caller.presented
         if presented is not None:
             due = self._vault.cookies_due(presented, slides=call.crossed.slides)
             headers += [cookie.header() for cookie in due]

@@ -15,7 +15,8 @@ from bff.relay.header_names import never_crosses, never_returns
 from bff.relay.paths import canonical
 
 ALL_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
-TOKEN_POLICIES: Final = frozenset({"user", "user_or_none", "none"})
+TOKEN_POLICIES: Final = frozenset({"user", "client", "user_or_client", "user_or_none", "none"})
+CLIENT_POLICIES: Final = frozenset({"client", "user_or_client"})
 # Paths that the BFF itself answers: a route there would never be asked, or would take a sign-in for a call.
 RESERVED: Final = frozenset({"", "bff", "docs", "assets", "livez", "readyz", "metrics"})
 _NAME = re.compile(r"[a-z0-9-]+")
@@ -69,6 +70,8 @@ class Route:
     for its own prefix followed by the whole path: with ``/api/`` → ``http://api/v1`` a call of ``/api/todolist``
     becomes ``/v1/api/todolist``. ``timeout`` is in seconds, to connect, to answer, and between two blocks of a body;
     ``max_body`` in bytes. Header names are lower-case. ``cacheable`` lets a browser keep what it revalidates;
+    A ``client`` token is the application's own, for ``scope``, ``resource`` and ``audience`` (RFC 6749 4.4, RFC 8707);
+    it goes out for people who are signed in, and for everybody where ``anonymous``.
     ``redirects="pass"`` lets a Location lead off this site; ``sandbox=False`` trusts the upstream's documents like our
     own page. No slots, for the properties that the hot path reads are computed once.
     """
@@ -76,7 +79,11 @@ class Route:
     path: str
     upstream: str
     methods: frozenset[str] = ALL_METHODS
-    token: Literal["user", "user_or_none", "none"] = "user"  # noqa: S105 — the name of a policy
+    token: Literal["user", "client", "user_or_client", "user_or_none", "none"] = "user"  # noqa: S105 — a policy's name
+    anonymous: bool = False
+    scope: str = ""
+    resource: str = ""
+    audience: str = ""
     antiforgery: Literal["header", "fetch-metadata"] = "header"
     request_headers: frozenset[str] = frozenset()
     response_headers: frozenset[str] = frozenset()
@@ -139,6 +146,7 @@ class Route:
             causes.append(f"methods {unknown or 'is empty'}. Cure: list some of {', '.join(sorted(ALL_METHODS))}")
         if self.token not in TOKEN_POLICIES:
             causes.append(f"token = {self.token!r} is not offered. Cure: one of {', '.join(sorted(TOKEN_POLICIES))}")
+        causes += self._client_causes()
         if self.antiforgery not in RELAYED_KINDS:
             causes.append(f"antiforgery = {self.antiforgery!r} is no kind of a relayed route. Cure: header")
         elif self.antiforgery == "fetch-metadata" and not self.methods <= READING:
@@ -148,6 +156,24 @@ class Route:
         if not self.timeout > 0 or self.max_body < 0:
             causes.append("timeout or max_body can never be met. Cure: timeout > 0 seconds, max_body >= 0 bytes")
         return causes
+
+    def _client_causes(self) -> list[str]:
+        """Rule F16: the application's own token must not open to everybody what is meant for people."""
+        named = self.scope or self.resource or self.audience
+        if self.token not in CLIENT_POLICIES:
+            cause = (
+                "scope, resource, audience and anonymous belong to the application's own token. "
+                "Cure: token = client or user_or_client, or remove them"
+            )
+            return [cause] if named or self.anonymous else []
+        app_roles = not self.scope or any(one.endswith("/.default") for one in self.scope.split())
+        if self.anonymous and app_roles and not self.methods <= READING:
+            cause = (
+                "anonymous = true with a scope that may hold app roles lets everybody change everything. "
+                'Cure: methods = ["GET"], or anonymous = false, or a scope of its own'
+            )
+            return [cause]
+        return []
 
     def _header_causes(self) -> list[str]:
         causes = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -67,6 +67,12 @@ class Upstream(Protocol):
     async def aclose(self) -> None:
         """Close every connection."""
         ...
+
+
+def with_token(request: UpstreamRequest, token: str) -> UpstreamRequest:
+    """The same request, with another token."""
+    kept = [field for field in request.headers if field[0] != b"authorization"]
+    return replace(request, headers=[*kept, (b"authorization", b"Bearer " + token.encode("ascii"))])
 
 
 def framing(request: UpstreamRequest) -> Headers:

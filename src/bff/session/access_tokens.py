@@ -71,6 +71,16 @@ class AccessTokens:
             session, since = newer, self._clock.now()  # another's answer, and it has aged: from the newest again (F7)
         return session
 
+    async def instead_of(self, presented: Presented, distrusted: str) -> Session:
+        """The session with another access token than the one that an API refused (rule F15).
+
+        Only where the newest generation still holds the distrusted one is a new one asked for; where none can be had,
+        the session comes back as it is. Raises what ``fresh`` raises.
+        """
+        newest = await self._vault.newest(presented.require())
+        self._refuse_ended(newest)
+        return newest if newest.tokens.access_token != distrusted else await self._newer(newest, presented)
+
     def revoke_later(self, session: Session) -> None:
         """Revoke an ended session's refresh token without anybody waiting for it (RFC 7009 2.1)."""
         token = session.tokens.refresh_token

@@ -12,6 +12,7 @@ from bff.settings.faults import Duration, Table, refuse, url_fault
 
 SAMPLE_SECRETS = re.compile(r"enter_the|change[-_ ]?me|your[-_ ]|example|secret$|^(.)\1+$|password|<.*>", re.IGNORECASE)
 MIN_SECRET_CHARACTERS = 16
+RATE = re.compile(r"[1-9]\d{0,8}/(?:[1-9]\d{0,3} ?)?(?:second|minute|hour|day)")
 
 
 class ServerSettings(Table):
@@ -238,6 +239,23 @@ class RelaySettings(Table):
 
     upstream: Literal["httptools", "httpx"] = "httptools"
     max_connections: int = Field(default=256, ge=1, le=65535)
+    concurrency_per_session: int = Field(default=256, ge=1)
+    rate_per_session: str | None = None
+    rate_per_address: str | None = None
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        refuse(
+            *(
+                f"{key} = {rate!r} is no rate. Cure: write it like 600/minute, 20/second or 5000/hour"
+                for key, rate in (
+                    ("rate_per_session", self.rate_per_session),
+                    ("rate_per_address", self.rate_per_address),
+                )
+                if rate is not None and not RATE.fullmatch(rate)
+            )
+        )
+        return self
 
 
 class RouteSettings(Table):
@@ -246,9 +264,17 @@ class RouteSettings(Table):
     path: str
     upstream: str
     methods: tuple[str, ...] = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-    token: Literal["user", "none", "user_or_none"] = "user"  # noqa: S105 — a policy's name
+    token: Literal["user", "client", "user_or_client", "user_or_none", "none"] = "user"  # noqa: S105 — a policy's name
+    anonymous: bool = False
+    scope: str = ""
+    resource: str = ""
+    audience: str = ""
     antiforgery: Literal["header", "fetch-metadata"] = "header"
     request_headers: tuple[str, ...] = ()
+    response_headers: tuple[str, ...] = ()
+    redirects: Literal["refuse", "pass"] = "refuse"
+    cacheable: bool = False
+    sandbox: bool = True
     timeout: Duration = 30.0
     max_body: int = Field(default=1_048_576, ge=0)
     ca_file: Path | None = None

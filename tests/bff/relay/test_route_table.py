@@ -115,8 +115,13 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no method": {"methods": frozenset()},
     "a method of ours": {"methods": frozenset({"OPTIONS"})},
     "a tunnel": {"methods": frozenset({"CONNECT"})},
-    "a token of the application": {"token": "client"},
-    "either token": {"token": "user_or_client"},
+    "a scope for a token that is the user's": {"scope": "todo.read"},
+    "app roles for everybody": {"token": "client", "anonymous": True, "scope": "api://x/.default"},
+    "app roles for everybody, by default": {
+        "token": "user_or_client",
+        "anonymous": True,
+        "methods": frozenset({"POST"}),
+    },
     "an unknown token": {"token": "any"},
     "an unknown kind": {"antiforgery": "none"},
     "another place's kind": {"antiforgery": "unauthenticated"},
@@ -160,7 +165,7 @@ def test_a_method_declared_twice_stops_the_start() -> None:
 def test_all_causes_are_named_at_once() -> None:
     """A table with several faults is refused once, with all of them."""
     with pytest.raises(ConfigurationError) as refused:
-        RouteTable([route(path="/bff/", upstream="x", token="client"), route(), route(timeout=-1.0)])
+        RouteTable([route(path="/bff/", upstream="x", anonymous=True), route(), route(timeout=-1.0)])
     assert len(refused.value.causes) == 3 + 1 + len(route().methods)
 
 

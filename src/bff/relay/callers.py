@@ -1,0 +1,126 @@
+"""Whose token goes along with a call: the person's, the application's own, or nobody's (C6, rule F16)."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from bff.errors import NoSession, SessionChanged
+from bff.relay.client_tokens import ClientTokens
+from bff.relay.headers import Crossing
+from bff.relay.route import Route
+from bff.relay.second_chance import SecondChances, speaks_of_the_token
+from bff.session.cookies import Jar, SetCookie
+from bff.session.model import Session
+from bff.session.vault import Presented
+
+PRESENTED: Final = "bff.presented"
+_OURS: Final = b"client"
+
+
+class RelayVault(Protocol):
+    """What the relay asks of a session vault."""
+
+    async def find_session(self, jar: Jar) -> Presented:
+        """What this jar presents; refusals lie in it."""
+        ...
+
+    async def newest(self, session: Session) -> Session:
+        """The newest generation of a session that can be reached from this one."""
+        ...
+
+    def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
+        """The session cookies of a response, decided in the instant it starts."""
+        ...
+
+    def tag_matches(self, session: Session, claimed: str) -> bool:
+        """Say, in constant time, whether a page's tag is this session's."""
+        ...
+
+
+class RelayTokens(Protocol):
+    """What the relay asks of the keeper of access tokens."""
+
+    async def fresh(self, presented: Presented) -> Session:
+        """The session with an access token that works now."""
+        ...
+
+    async def instead_of(self, presented: Presented, distrusted: str) -> Session:
+        """The session with another access token than the one an API refused, if one can be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, and with which token. ``mark`` names a session, where there is one; ``ours``: the token is our own."""
+
+    presented: Presented | None = None
+    token: str | None = field(default=None, repr=False)
+    mark: bytes | None = None
+    ours: bool = False
+
+
+_NOBODY: Final = Caller()
+
+
+class Callers:
+    """Judges a call by its route's token policy. ``client`` needs a living session too, unless ``anonymous``."""
+
+    def __init__(
+        self, vault: RelayVault, tokens: RelayTokens, client_tokens: ClientTokens, chances: SecondChances
+    ) -> None:
+        self._vault, self._tokens, self._client_tokens, self._chances = vault, tokens, client_tokens, chances
+
+    async def of(self, scope: MutableMapping[str, Any], route: Route, crossed: Crossing) -> Caller:
+        """The caller; raises a SessionError, or Unavailable where no token can be had."""
+        if route.token == "none":  # noqa: S105 — the name of a policy
+            return _NOBODY
+        presented = await self._vault.find_session(Jar.read(scope["headers"]))
+        scope.setdefault("state", {})[PRESENTED] = presented
+        try:
+            session = presented.require()
+        except NoSession:
+            if crossed.session_tag is not None:
+                raise
+            return await self._stranger(route, presented)
+        if crossed.session_tag is not None and not self._vault.tag_matches(
+            session, crossed.session_tag.decode("latin-1")
+        ):
+            raise SessionChanged
+        mark = presented.marks.sid if presented.marks is not None else None
+        if route.token == "client":  # noqa: S105 — the name of a policy
+            return Caller(presented, await self._client_tokens.token(route), mark, ours=True)
+        return Caller(presented, (await self._tokens.fresh(presented)).tokens.access_token, mark)
+
+    async def again(self, route: Route, caller: Caller, challenge: str) -> Caller | None:
+        """The same caller with another token than the one that an API refused; None where none may or can be had."""
+        if caller.token is None or not speaks_of_the_token(challenge):
+            return None
+        token = await (self._our_other(route, caller.token) if caller.ours else self._other(route, caller))
+        return None if token is None or token == caller.token else replace(caller, token=token)
+
+    async def _stranger(self, route: Route, presented: Presented) -> Caller:
+        if route.anonymous:
+            return Caller(presented, await self._client_tokens.token(route), ours=True)
+        if route.token == "user_or_none":  # noqa: S105 — the name of a policy
+            return Caller(presented)
+        raise NoSession
+
+    async def _other(self, route: Route, caller: Caller) -> str | None:
+        """What the session holds by now, or else a forced refresh, where rule F15 permits one."""
+        presented, distrusted = caller.presented, caller.token
+        if presented is None or caller.mark is None or distrusted is None:
+            return None
+        newest = await self._vault.newest(presented.require())
+        if newest.tokens.access_token != distrusted:
+            return newest.tokens.access_token
+        if not self._chances.permitted(caller.mark, route.path, distrusted):
+            return None
+        return (await self._tokens.instead_of(presented, distrusted)).tokens.access_token
+
+    async def _our_other(self, route: Route, distrusted: str) -> str | None:
+        if not self._chances.permitted(_OURS, route.path, distrusted):
+            return None
+        self._client_tokens.distrust(route, distrusted)
+        return await self._client_tokens.token(route)

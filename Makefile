@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence entra daemon lock clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ interop: ## authorization servers written by others
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
 	@$(BIN)/python deploy/local/evidence.py
+
+tutorial: $(VENV)/.run ## one step of docs/tutorial: make tutorial STEP=2, then 3, then 4
+	@exec $(BIN)/python -m examples.tutorial $(or $(STEP),2) --port $(PORT) $(if $(CONFIG),--config $(CONFIG)) $(if $(API_CONFIG),--api-config $(API_CONFIG))
 
 entra: $(VENV)-entra/.installed ## prepare your own tenant: ARGS="plan", "apply", "destroy" (docs/tutorial/1-prepare-your-tenant.md)
 	@$(VENV)-entra/bin/python -m deploy.entra $(ARGS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bff.errors import SessionTooLarge
 from bff.oidc.messages import LoginTransaction, TokenSet
 from bff.session.model import Session
 
@@ -43,7 +44,10 @@ _transaction_decoder = msgspec.msgpack.Decoder(LoginTransaction)
 
 
 def pack(session: Session, *, keep_id_token: bool) -> bytes:
-    """The session, deflated. Without ``keep_id_token`` its claims are kept and the ID token is not (rule F21)."""
+    """The session, deflated. Without ``keep_id_token`` its claims are kept and the ID token is not (rule F21).
+
+    Raises ``SessionTooLarge`` for more than 64 KiB before deflating.
+    """
     tokens = session.tokens
     id_token = _without_base64(tokens.id_token) if keep_id_token else None
     repeated = isinstance(id_token, tuple) and _same_claims(id_token[1], session)
@@ -64,8 +68,11 @@ def pack(session: Session, *, keep_id_token: bool) -> bytes:
         id_token_issued_at=session.id_token_issued_at,
         authority_sid=session.authority_sid,
     )
+    plain = _encode(packed)
+    if len(plain) > _INFLATED:  # it might deflate into a cookie, and would never be inflated again
+        raise SessionTooLarge(f"{len(plain)} bytes; the largest parts are {largest_parts(session, keep_id_token)}")
     deflate = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
-    return deflate.compress(_encode(packed)) + deflate.flush()
+    return deflate.compress(plain) + deflate.flush()
 
 
 def unpack(packed: bytes) -> Session | None:
@@ -100,7 +107,7 @@ def unpack(packed: bytes) -> Session | None:
     )
 
 
-def largest_parts(session: Session, *, keep_id_token: bool) -> str:
+def largest_parts(session: Session, keep_id_token: bool) -> str:
     """The names and sizes, never the values, of what makes a session large: for whoever must make it smaller."""
     sizes = {f"claims.{name}": len(_encode(value)) for name, value in session.claims.items()}
     kept = ("access_token", "refresh_token", "id_token") if keep_id_token else ("access_token", "refresh_token")

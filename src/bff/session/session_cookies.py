@@ -61,7 +61,7 @@ class SessionCookies:
         chunks = count_of(length)
         weight = length + chunks * (len(self._session_name) + 5)
         if chunks > self._budget.chunks or weight > self._budget.total - _RESERVED:
-            largest = largest_parts(session, keep_id_token=self._keep_id_token)
+            largest = largest_parts(session, self._keep_id_token)
             raise SessionTooLarge(f"{weight} bytes in {chunks} cookies; the largest parts are {largest}")
         value = self._sealer.seal(bytes([chunks]) + packed)
         sealed = Opened(b"", self._cipher.clock.now(), self._cipher.ring.sealing_key.id, self._cipher.instance)

@@ -145,12 +145,14 @@ def a_process(
 class TokenServer:
     """The token and revocation endpoints of an authorization server that rotates strictly: reuse kills the family.
 
-    ``refuses``, ``down`` and ``held`` are its misbehaviours; ``rotates = False`` keeps one refresh token for ever.
+    ``refuses``, ``down`` and ``held`` are its misbehaviours; ``rotates = False`` keeps one refresh token for ever, and
+    ``terse`` answers with an access token and nothing else.
     """
 
     clock: MovableClock
     lifetime: float = 3600.0
     rotates: bool = True
+    terse: bool = False
     refuses: Exception | None = None
     down: Exception | None = None
     held: asyncio.Event | None = None
@@ -177,6 +179,8 @@ class TokenServer:
         fresh = words(40) if self.rotates else tokens.refresh_token
         self.issued.append(fresh)
         answer = TokenSet(access_token=words(60), expires_at=self.clock.now() + self.lifetime, refresh_token=fresh)
+        if self.terse:
+            answer = replace(answer, refresh_token=None)
         return Refreshed(tokens=replace(answer, scope=tokens.scope), claims=self.claims)
 
     async def revoke(self, token: str, hint: Literal["refresh_token", "access_token"]) -> bool:

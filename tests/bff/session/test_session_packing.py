@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bff.errors import SessionTooLarge
 from bff.session.cookies import Jar
 from bff.session.model import Session
 from bff.session.packing import largest_parts, pack, pack_transaction, unpack, unpack_transaction
@@ -112,3 +113,22 @@ def test_what_makes_a_session_large_is_named_and_never_shown() -> None:
     named = largest_parts(session, keep_id_token=False)
     assert named.startswith("claims.groups 5")
     assert "secret-group" not in named
+
+
+@pytest.mark.req("F21", "ATK-22")
+def test_what_would_not_be_inflated_is_not_deflated() -> None:
+    """Claims that deflate to nothing still count: a session that could not be opened again is refused at once."""
+    with pytest.raises(SessionTooLarge, match=r"claims\.note"):
+        pack(a_session(claims={"note": "a" * 70_000}), keep_id_token=False)
+    fits = a_session(claims={"note": "a" * 60_000})
+    assert unpack(pack(fits, keep_id_token=False)) == fits
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    over = deflate.compress(_long(fits)) + deflate.flush()
+    assert unpack(over) is None
+
+
+def _long(session: Session) -> bytes:
+    """A session's fields with a claim that is longer than we would ever write."""
+    plain = msgspec.msgpack.decode(zlib.decompress(pack(session, keep_id_token=False), -15))
+    plain[4] = {"note": "a" * 70_000}
+    return msgspec.msgpack.encode(plain)

@@ -36,6 +36,7 @@ from tests.bff.session.session_world import (
     TokenServer,
     a_process,
     a_session,
+    jwt,
     settle,
     tokens,
     until,
@@ -330,6 +331,44 @@ async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) ->
     assert sessions[0].tokens == sessions[1].tokens
     lost = next(token for token in house.server.issued if token != sessions[0].tokens.refresh_token)
     assert house.server.revoked == [(lost, "refresh_token")]
+
+
+@pytest.mark.req("F4")
+async def test_a_result_that_came_second_is_not_revoked_where_both_hold_one_token(house: House) -> None:
+    """A server that does not rotate gave both workers the same refresh token: revoking it would end the session."""
+    house.server.rotates = False
+    await house.sign_in()
+    other = house.another()
+    house.until_the_token_ends(left=-10)
+    one, two = await house.present(), await other.vault.find_session(house.browser.jar())
+    house.server.held = asyncio.Event()
+    flights = [
+        asyncio.create_task(access.fresh(presented))
+        for access, presented in ((house.access, one), (other.tokens_from(house.server), two))
+    ]
+    await until(lambda: len(house.server.calls) == 2)
+    house.server.held.set()
+    sessions = await asyncio.gather(*flights)
+    await settle()
+    assert sessions[0].tokens == sessions[1].tokens
+    assert house.server.revoked == []
+
+
+@pytest.mark.req("C1", "F21")
+async def test_what_an_answer_leaves_out_stays_as_it_was(house: House) -> None:
+    """No new refresh token, no new ID token: the old ones go on (RFC 6749 6, OIDC Core 12.2)."""
+    process = house.another(keep_id_token=True)
+    id_token = jwt({"sub": "alice"})
+    session = a_session(tokens=tokens(id_token=id_token))
+    browser = Browser()
+    browser.take(await process.vault.keep_session(session, Jar({})))
+    house.until_the_token_ends()
+    house.server.terse = True
+    presented = await process.vault.find_session(browser.jar())
+    after = await process.tokens_from(house.server).fresh(presented)
+    browser.take(process.vault.cookies_due(presented, slides=False))
+    assert (after.generation, after.tokens.refresh_token) == (2, session.tokens.refresh_token)
+    assert (await process.vault.find_session(browser.jar())).require().tokens.id_token == id_token
 
 
 @pytest.mark.req("F4", "F5")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import httpx
 
-from bff.app import registration_of
 from bff.check.authority import check_authority
 from bff.check.finding import Finding, Level
 from bff.check.front import check_proxy_settings, check_running, check_upstreams
@@ -14,6 +13,7 @@ from bff.check.sessions import check_cookie_budget, check_replicas, check_store
 from bff.clock import Clock, SystemClock
 from bff.oidc.back_channel import BackChannel, open_back_channel
 from bff.settings import BFFSettings
+from bff.wiring import registration_of
 
 __all__ = ["Finding", "Level", "examine", "settings_findings"]
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bff.app import vault_of
 from bff.check.finding import Finding, failed, passed, warned
 from bff.clock import Clock
 from bff.errors import SessionTooLarge
@@ -19,6 +18,7 @@ from bff.session.cookies import Jar
 from bff.session.ledger import open_ledger
 from bff.session.model import Session
 from bff.settings import BFFSettings
+from bff.wiring import vault_of
 
 # Bytes of an access token's payload, a refresh token and an ID token's payload; Entra's refresh tokens are long.
 _SIZES: Final = {"entra-external-id": (1_100, 1_400, 900), "generic": (900, 700, 700)}

@@ -1,0 +1,119 @@
+"""What the settings become: the values that the floors below take, each made in one place from what an operator wrote.
+
+``app.py`` puts them together; nothing here keeps anything.
+"""
+
+from __future__ import annotations
+
+import httpx
+
+from bff.clock import Clock
+from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
+from bff.oidc.relying_party import Registration, Rule
+from bff.relay.fair_use import FairUse
+from bff.relay.httptools_upstream import HttptoolsUpstream
+from bff.relay.httpx_upstream import HttpxUpstream
+from bff.relay.route import Route
+from bff.relay.upstream import Upstream
+from bff.routes.docs import ApiDocument
+from bff.session.cipher import KeyRing
+from bff.session.cookie_vault import CookieVault
+from bff.session.cookies import CookiePolicy
+from bff.session.ledger import Ledger
+from bff.session.vault import CookieBudget, Lifetimes
+from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
+
+
+def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock) -> CookieVault:
+    """Sessions in sealed cookies, under the key ring of the settings."""
+    session, authority = settings.session, settings.authority
+    return CookieVault(
+        KeyRing.load(session.keys_file, clock) if session.keys_file else KeyRing.generate(clock),
+        CookiePolicy.for_public_url(settings.origin),
+        ledger,
+        clock,
+        Lifetimes(idle=session.idle, absolute=session.absolute),
+        client_id=authority.client_id,
+        budget=CookieBudget(total=session.max_cookie_bytes),
+        form_post=authority.response_mode == "form_post",
+        keep_id_token=authority.end_session == "id_token_hint",
+    )
+
+
+def upstream_of(settings: BFFSettings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Upstream:
+    """How calls reach the upstreams; a test's transport is a network that only httpx knows."""
+    if transport is not None or settings.relay.upstream == "httpx":
+        return HttpxUpstream(transport=transport, max_connections=settings.relay.max_connections)
+    return HttptoolsUpstream(clock, max_connections=settings.relay.max_connections)
+
+
+def registration_of(settings: BFFSettings) -> Registration:
+    """Who we are to the authorization server, and what we demand of it."""
+    authority = settings.authority
+    return Registration(
+        issuer=authority.issuer,
+        metadata_url=authority.effective_metadata_url,
+        client_id=authority.client_id,
+        authentication=authentication_of(authority),
+        redirect_uri=f"{settings.origin}/bff/callback",
+        post_logout_redirect_uri=f"{settings.origin}/bff/logged-out",
+        scopes=authority.scopes,
+        algorithms=authority.algorithms,
+        leeway_seconds=authority.leeway_seconds,
+        authorize_params=authority.authorize_params,
+        response_mode=authority.response_mode,
+        require=tuple(
+            Rule(claim=rule.claim, equals=rule.equals, contains=rule.contains, one_of=rule.one_of)
+            for rule in authority.require
+        ),
+        end_session_hint=authority.end_session,
+        sends_prompt_create=authority.profile != "entra-external-id",
+    )
+
+
+def authentication_of(authority: AuthoritySettings) -> ClientAuthentication:
+    """How we prove who we are at the token endpoint: a certificate's key where there is one, else the secret."""
+    if authority.private_key_file is not None:
+        return PrivateKey.load(authority.private_key_file, authority.certificate_file)
+    return ClientSecret(authority.secret or "", method=authority.client_authentication)
+
+
+def api_document_of(settings: BFFSettings, http: httpx.AsyncClient) -> ApiDocument:
+    """The OpenAPI document of the first route's upstream."""
+    if not settings.route:
+        return ApiDocument(http, None, "/")
+    first = settings.route[0]
+    return ApiDocument(http, first.upstream.rstrip("/") + "/openapi.json", first.path)
+
+
+def route_of(route: RouteSettings) -> Route:
+    """One ``[[route]]`` as the relay takes it."""
+    return Route(
+        path=route.path,
+        upstream=route.upstream,
+        methods=frozenset(route.methods),
+        token=route.token,
+        antiforgery=route.antiforgery,
+        anonymous=route.anonymous,
+        scope=route.scope,
+        resource=route.resource,
+        audience=route.audience,
+        request_headers=frozenset(name.lower() for name in route.request_headers),
+        response_headers=frozenset(name.lower() for name in route.response_headers),
+        redirects=route.redirects,
+        cacheable=route.cacheable,
+        sandbox=route.sandbox,
+        timeout=route.timeout,
+        max_body=route.max_body,
+        ca_file=route.ca_file,
+    )
+
+
+def fair_use_of(settings: BFFSettings) -> FairUse:
+    """How much one session and one address may ask for."""
+    relay = settings.relay
+    return FairUse(
+        concurrency=relay.concurrency_per_session,
+        per_session=relay.rate_per_session,
+        per_address=relay.rate_per_address,
+    )

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI, Request
-from fastapi.routing import APIRoute
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -186,8 +186,11 @@ def _slides(scope: Scope) -> bool:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Refuse to start with a route that declares no policy; at the end, finish what is in flight, then close."""
+    # Through every included router: app.routes itself names only what was added without one.
     open_doors = sorted(
-        route.path for route in app.routes if isinstance(route, APIRoute) and not has_policy(route.dependant)
+        str(route.path)
+        for route in iter_route_contexts(app.routes)
+        if not has_policy(getattr(route, "dependant", None))
     )
     if open_doors:
         raise ConfigurationError(

@@ -37,8 +37,8 @@ def test_the_settings_in_the_documentation_are_taken(
     path = tmp_path / f"{name}.toml"
     path.write_text(text, encoding="utf-8")
     assert tomllib.loads(text), page
-    loaded = load_settings(path) if name == "bff" else load_api_settings(path)
-    assert loaded
+    loaded: object = load_settings(path) if name == "bff" else load_api_settings(path)
+    assert loaded is not None
 
 
 @pytest.mark.parametrize("page", ["entra-by-hand.md", "keycloak.md", "auth0.md", "okta.md"])

@@ -104,4 +104,5 @@ CurrentSession = Annotated[Session, Depends(require_session)]
 
 def has_policy(dependant: Any) -> bool:  # noqa: ANN401 — FastAPI's Dependant is not a public type
     """Say whether a route declares, somewhere in its dependencies, who may call it."""
-    return any(hasattr(child.call, POLICY) or has_policy(child) for child in dependant.dependencies)
+    children = () if dependant is None else dependant.dependencies  # a mounted application has none of ours
+    return any(hasattr(child.call, POLICY) or has_policy(child) for child in children)

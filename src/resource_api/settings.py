@@ -56,6 +56,7 @@ class ResourceAPISettings(BaseSettings):
     client_allow_list: Listed = ()
     tenant_allow_list: Listed = ()
     roles_claim: str = Field(default="roles", min_length=1)
+    client_names_audience: bool = False
     leeway_seconds: float = Field(default=30, ge=0, le=300)
     ca_file: Path | None = None
     database_url: SecretStr = SecretStr("sqlite+aiosqlite:///todos.sqlite")
@@ -130,6 +131,7 @@ class ResourceAPISettings(BaseSettings):
             tenants=frozenset(tenant.lower() for tenant in self.tenant_allow_list),
             roles_claim=self.roles_claim,
             leeway=self.leeway_seconds,
+            client_names_audience=self.client_names_audience,
         )
 
 

@@ -19,12 +19,13 @@ from resource_api.errors import (
     KeySetUnavailable,
     NoCredentials,
 )
+from resource_api.security.configuration import configuration_faults
 from resource_api.security.dependencies import CurrentPrincipal, GuardedRoute, public, requires
 from resource_api.security.issuers import Issuer
 from resource_api.security.openapi import problem_response
 from resource_api.security.principal import Principal
 from resource_api.security.protection import protect
-from resource_api.security.resource_server import ResourceServer, configuration_faults
+from resource_api.security.resource_server import ResourceServer
 from resource_api.security.route_audit import audit_routes
 from resource_api.security.rules import ProfileName, TokenRules
 

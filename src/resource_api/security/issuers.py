@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +15,8 @@ from resource_api.security.strict_json import UnclearJSONError, parse_object
 
 FETCH_SECONDS = 5.0
 MAX_DOCUMENT_BYTES = 512 * 1024
+TENANT: Final = "{tenantid}"
+"""What stands for a tenant in an issuer's identifier, as Entra's metadata for several tenants writes it (K-33)."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -23,7 +25,8 @@ class Issuer:
     """An issuer by its exact identifier. Its metadata may live under another name; ``jwks_uri`` goes without metadata.
 
     Entra External ID names ``https://{tenant-guid}.ciamlogin.com/…`` from ``https://{subdomain}.ciamlogin.com/…``: the
-    two are never derived from each other.
+    two are never derived from each other. An identifier with ``{tenantid}`` in it is a template, for the tenants of an
+    allow-list; its metadata names the template itself.
     """
 
     identifier: str
@@ -35,6 +38,20 @@ class Issuer:
         """Where the metadata is, unless told otherwise (OIDC Discovery 4)."""
         return self.metadata_url or f"{self.identifier.rstrip('/')}/.well-known/openid-configuration"
 
+    @property
+    def is_template(self) -> bool:
+        """Whether it stands for several tenants' issuers."""
+        return TENANT in self.identifier
+
+    @property
+    def is_shared(self) -> bool:
+        """A template with a document of its own: one set of keys for all its tenants (Entra's ``organizations``)."""
+        return self.is_template and bool(self.metadata_url or self.jwks_uri)
+
+    def of_tenant(self, tenant: str) -> Issuer:
+        """The template, filled for one tenant: an exact identifier, and metadata of that tenant's own."""
+        return Issuer(self.identifier.replace(TENANT, tenant))
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -43,6 +60,22 @@ class Endpoints:
     jwks_uri: str
     authorization_endpoint: str | None = None
     token_endpoint: str | None = None
+
+
+def by_identifier(issuers: Iterable[Issuer], tenants: Iterable[str]) -> dict[str, Issuer]:
+    """Each ``iss`` that is accepted, letter by letter, and the issuer whose keys sign for it (K-32, K-33).
+
+    Nothing is matched against a pattern while a token is judged: a tenant that is not in the list is no key here.
+    """
+    known = sorted(tenants)
+    accepted: dict[str, Issuer] = {}
+    for issuer in issuers:
+        if not issuer.is_template:
+            accepted[issuer.identifier] = issuer
+        for tenant in known if issuer.is_template else ():
+            own = issuer.of_tenant(tenant)
+            accepted[own.identifier] = issuer if issuer.is_shared else own
+    return accepted
 
 
 def is_safe_url(url: object) -> bool:

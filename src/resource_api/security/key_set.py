@@ -10,7 +10,8 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Callable, Coroutine
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class HeldKeys:
     """A fetched key set and its times, in monotonic seconds."""
 
     keys: frozenset[VerificationKey]
+    by_name: Mapping[tuple[str | None, str], tuple[VerificationKey, ...]]
     endpoints: Endpoints
     fetched_at: float
     renew_at: float
@@ -44,8 +46,7 @@ class HeldKeys:
 
     def matching(self, kid: str | None, alg: str) -> tuple[VerificationKey, ...]:
         """Every key a token may have been signed with: those of its ``kid``, else those published without one."""
-        named = tuple(key for key in self.keys if key.alg == alg and key.kid == kid)
-        return (named or tuple(key for key in self.keys if key.alg == alg and key.kid is None))[:MAX_CANDIDATES]
+        return self.by_name.get((kid, alg)) or self.by_name.get((None, alg), ())
 
 
 class KeySet:
@@ -158,7 +159,15 @@ class KeySet:
             _log.warning("the key set holds no usable key", extra={"issuer": self.issuer.identifier})
         now, lifetime = self._clock.monotonic(), _lifetime(headers)
         renew_at = now + lifetime * (0.75 + 0.15 * self._spread())  # spread, so that replicas do not ask as one
-        return HeldKeys(frozenset(keys), endpoints, now, renew_at, now + lifetime)
+        return HeldKeys(frozenset(keys), _by_name(keys), endpoints, now, renew_at, now + lifetime)
+
+
+def _by_name(keys: Iterable[VerificationKey]) -> dict[tuple[str | None, str], tuple[VerificationKey, ...]]:
+    """Keys by kid and algorithm (K-41); several share a name only where they have no kid, and then few are tried."""
+    named = defaultdict[tuple[str | None, str], list[VerificationKey]](list)
+    for key in keys:
+        named[key.kid, key.alg].append(key)
+    return {name: tuple(those[:MAX_CANDIDATES]) for name, those in named.items()}
 
 
 def _lifetime(headers: httpx.Headers) -> float:

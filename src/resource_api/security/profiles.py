@@ -2,7 +2,7 @@
 
 entra-v2   Microsoft Entra: typ JWT, ver 2.0, tid, oid, azp; scp for a person, roles for an application
 rfc9068    RFC 9068: typ at+jwt, client_id, jti; scope, roles
-jwt        others' JWTs: typ JWT or none, azp or client_id; scope or scp; nothing that marks an ID or logout token
+jwt        others' JWTs: typ JWT or none; azp, client_id or cid; scope or scp; nothing that marks an ID or logout token
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from resource_api.security.principal import Principal
 from resource_api.security.rules import ProfileName, TokenRules
 
 _NOT_AN_ACCESS_TOKEN = ("nonce", "at_hash", "c_hash", "s_hash", "events")
+_CLIENT_CLAIMS = ("azp", "client_id", "cid")
+_SCOPE_CLAIMS = frozenset({"scope", "scp"})
 V1_CURE = (
     "this is a v1.0 token. Cure: set requestedAccessTokenVersion (accessTokenAcceptedVersion) to 2 in the API's app "
     "registration, and ask the v2.0 endpoint for a token"
@@ -84,15 +86,30 @@ def _rfc9068(claims: Claims, rules: TokenRules) -> Principal:
 def _jwt(claims: Claims, rules: TokenRules) -> Principal:
     """JWTs of before RFC 9068, or beside it: strict about what they must not be, lenient about a claim's name."""
     _refuse_other_kinds(claims)
-    client_id = text(claims, "azp" if "azp" in claims else "client_id", "13 client")
+    client_id = text(claims, next((name for name in _CLIENT_CLAIMS if name in claims), "client_id"), "13 client")
     return _principal(
         claims,
         rules,
-        kind="app" if claims.get("idtyp") == "app" or claims["sub"] == client_id else "user",
+        kind=_jwt_kind(claims, client_id),
         client_id=client_id,
         scopes=_any_scopes(claims),
-        roles=names_at(claims, rules.roles_claim, "14 caller"),
+        roles=_roles_or_scopes(claims, rules),
     )
+
+
+def _jwt_kind(claims: Claims, client_id: str) -> Kind:
+    """An application says so (``idtyp``), or is its own subject; Auth0 writes that subject as ``<client>@clients``."""
+    if claims.get("idtyp") == "app" or claims["sub"] == client_id:
+        return "app"
+    auth0 = claims.get("gty") == "client-credentials" and claims["sub"] == f"{client_id}@clients"
+    return "app" if auth0 else "user"
+
+
+def _roles_or_scopes(claims: Claims, rules: TokenRules) -> frozenset[str]:
+    """Where ``roles_claim`` names the scopes themselves, what an application was granted is its app roles."""
+    if rules.roles_claim in _SCOPE_CLAIMS:
+        return _any_scopes(claims)
+    return names_at(claims, rules.roles_claim, "14 caller")
 
 
 def _any_scopes(claims: Claims) -> frozenset[str]:

@@ -12,12 +12,12 @@ from resource_api.clock import Clock, SystemClock
 from resource_api.errors import ConfigurationError, KeySetUnavailable
 from resource_api.security.access_token import AccessTokenVerifier
 from resource_api.security.bearer import bearer_token
-from resource_api.security.issuers import FETCH_SECONDS, Endpoints, Issuer, is_safe_url
+from resource_api.security.configuration import configuration_faults
+from resource_api.security.issuers import FETCH_SECONDS, Endpoints, Issuer, by_identifier
 from resource_api.security.key_set import KeySet
 from resource_api.security.principal import Principal
 from resource_api.security.profiles import valid_owner
-from resource_api.security.rules import PROFILE_NAMES, TokenRules
-from resource_api.security.signature import ALGORITHMS
+from resource_api.security.rules import TokenRules
 from resource_api.security.verified_tokens import VerifiedTokens, digest_of
 
 
@@ -49,17 +49,19 @@ class ResourceServer:
         self._clock = clock or SystemClock()
         self._verified = VerifiedTokens(self._clock)
         self._client = _client(ca_file, transport)
-        self._key_sets = {
-            issuer.identifier: KeySet(
-                issuer,
-                client=self._client,
-                clock=self._clock,
-                algorithms=rules.algorithms,
-                on_change=self._verified.forget_all,
-            )
-            for issuer in trusted
-        }
+        accepted = by_identifier(trusted, rules.tenants)
+        self._issuers = {issuer: self._key_set(issuer) for issuer in dict.fromkeys(accepted.values())}
+        self._key_sets = {identifier: self._issuers[issuer] for identifier, issuer in accepted.items()}
         self._verifier = AccessTokenVerifier(rules, self._key_sets, self._clock)
+
+    def _key_set(self, issuer: Issuer) -> KeySet:
+        return KeySet(
+            issuer,
+            client=self._client,
+            clock=self._clock,
+            algorithms=self.rules.algorithms,
+            on_change=self._verified.forget_all,
+        )
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """The caller of a request, by its ASGI headers. Raises AuthenticationError or KeySetUnavailable."""
@@ -75,19 +77,19 @@ class ResourceServer:
 
     def begin(self) -> None:
         """Fetch the issuers' keys in the background: the first call finds them there, and an outage stops no start."""
-        for key_set in self._key_sets.values():
+        for key_set in self._issuers.values():
             key_set.begin()
 
     async def check_keys(self) -> None:
         """Fetch what is not held yet. Raises KeySetUnavailable where an issuer's keys cannot be had."""
-        for key_set in self._key_sets.values():
+        for key_set in self._issuers.values():
             held = await key_set.current()
             if not held.keys:
                 raise KeySetUnavailable(f"{key_set.issuer.identifier} publishes no key that can be used")
 
     def endpoints(self) -> Endpoints | None:
         """What the first issuer's metadata said when it was last read."""
-        held = next(iter(self._key_sets.values())).held
+        held = next(iter(self._issuers.values())).held
         return held.endpoints if held is not None else None
 
     def valid_owner(self, value: str) -> str | None:
@@ -96,54 +98,9 @@ class ResourceServer:
 
     async def aclose(self) -> None:
         """Close the connections to the issuers."""
-        for key_set in self._key_sets.values():
+        for key_set in self._issuers.values():
             await key_set.aclose()
         await self._client.aclose()
-
-
-def configuration_faults(issuers: list[Issuer], rules: TokenRules) -> list[str]:
-    """Every reason why this could not work, or would not protect, each with its cure."""
-    faults = [fault for issuer in issuers for fault in _issuer_faults(issuer)]
-    if not issuers:
-        faults.append("issuers is empty. Cure: name the issuer whose tokens are accepted, exactly as its metadata does")
-    if len({issuer.identifier for issuer in issuers}) != len(issuers):
-        faults.append("issuers names one issuer twice. Cure: name each once")
-    if len(issuers) > 1 and rules.profile != "entra-v2":
-        faults.append(
-            f"issuers names {len(issuers)} issuers, and profile {rules.profile} knows an owner by sub, which is unique "
-            "only within one. Cure: run one API per issuer, or use profile entra-v2, where oid is unique"
-        )
-    return faults + _rule_faults(rules)
-
-
-def _issuer_faults(issuer: Issuer) -> list[str]:
-    faults = []
-    for name, url in (
-        ("issuers", issuer.identifier),
-        ("metadata_url", issuer.metadata_url),
-        ("jwks_uri", issuer.jwks_uri),
-    ):
-        if url is not None and not is_safe_url(url):
-            faults.append(f"{name}: {url!r} may not be fetched. Cure: an https URL, or http on this machine's loopback")
-    if "?" in issuer.identifier or "#" in issuer.identifier:
-        faults.append(f"issuers: {issuer.identifier!r} has a query or a fragment (RFC 8414 2). Cure: remove it")
-    return faults
-
-
-def _rule_faults(rules: TokenRules) -> list[str]:
-    faults = []
-    if not rules.audience.strip():
-        faults.append("audience is empty. Cure: this API's client id, or the identifier its tokens carry as aud")
-    if rules.profile not in PROFILE_NAMES:
-        faults.append(f"profile {rules.profile!r} is unknown. Cure: one of {', '.join(PROFILE_NAMES)}")
-    unknown = sorted(rules.algorithms - ALGORITHMS.keys())
-    if unknown or not rules.algorithms:
-        faults.append(f"algorithms {unknown} cannot be verified. Cure: some of {', '.join(ALGORITHMS)}")
-    if rules.tenants and rules.profile != "entra-v2":
-        faults.append(
-            "tenant_allow_list needs tid, which only profile entra-v2 checks. Cure: remove it, or change the profile"
-        )
-    return faults
 
 
 def _client(ca_file: Path | None, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:

@@ -14,7 +14,7 @@ class TokenRules:
     """For whom a token must be meant, in which shape, signed how, and from whom. ``leeway`` is in seconds.
 
     An empty allow-list allows all. ``roles_claim`` is a claim's name or a dotted path to it; Entra's profile has its
-    own.
+    own. ``client_names_audience`` takes tokens without any ``aud``, as Amazon Cognito's, from listed clients only.
     """
 
     audience: str
@@ -24,3 +24,4 @@ class TokenRules:
     tenants: frozenset[str] = frozenset()
     roles_claim: str = "roles"
     leeway: float = 30.0
+    client_names_audience: bool = False

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from structlog.testing import CapturingLogger
+
 from bff.oidc.messages import Claims, LoginTransaction, Refreshed, TokenSet
 from bff.session.access_tokens import AccessTokens
 from bff.session.cipher import Cipher, KeyRing
@@ -187,6 +189,11 @@ class TokenServer:
         """Remember what was revoked."""
         self.revoked.append((token, hint))
         return True
+
+
+def said(log: CapturingLogger) -> list[str]:
+    """The events in a log, in order."""
+    return [call.args[0] for call in log.calls]
 
 
 async def settle() -> None:

@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.cipher import Cipher, Key, KeyRing, read_keys, write_keys
-from tests.bff.session.session_world import NOW
+from tests.bff.session.session_world import NOW, said
 from tests.world.clock import MovableClock
 
 
@@ -143,7 +144,7 @@ def test_seals_are_counted_and_a_worn_out_key_refuses() -> None:
 
 
 @pytest.mark.req("F22")
-def test_half_way_to_the_limit_a_rotation_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_half_way_to_the_limit_a_rotation_is_asked_for(log: CapturingLogger) -> None:
     """2^31 seals under one key are said once, with the key's id."""
     clock = MovableClock(NOW)
     ring = KeyRing((a_key(1),), clock)
@@ -151,8 +152,7 @@ def test_half_way_to_the_limit_a_rotation_is_asked_for(capsys: pytest.CaptureFix
     ring.seals["00000001"] = 2**31 - 1
     sealer.seal(b"x")
     sealer.seal(b"x")
-    printed = capsys.readouterr()
-    assert (printed.out + printed.err).count("key_needs_rotation") == 1
+    assert said(log) == ["key_needs_rotation"]
 
 
 @pytest.mark.req("B10")

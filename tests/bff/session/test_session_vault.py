@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from bff.errors import NoSession, SessionEnded, SessionStoreUnavailable, SessionTooLarge
 from bff.session.cookies import Jar
@@ -24,6 +25,7 @@ from tests.bff.session.session_world import (
     a_session,
     a_transaction,
     jwt,
+    said,
     settle,
     tokens,
     words,
@@ -472,9 +474,7 @@ async def test_a_ledger_that_cannot_be_read_is_an_outage_for_sessions_and_nothin
 
 
 @pytest.mark.req("F14")
-async def test_a_second_instance_without_our_ledger_gives_itself_away(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_second_instance_without_our_ledger_gives_itself_away(tmp_path: Path, log: CapturingLogger) -> None:
     """A cookie sealed elsewhere while we were running is counted and said once; one of a sibling worker is not."""
     clock, ring = MovableClock(NOW), KeyRing.generate()
     here, sibling = (a_process(clock=clock, ring=ring, ledger=FileLedger(tmp_path / "l", clock)) for _ in range(2))
@@ -485,8 +485,7 @@ async def test_a_second_instance_without_our_ledger_gives_itself_away(
         await signed_in(process, browser, active_at=clock.now())
         await found(here, browser)
         assert here.vault.foreign_seals == expected
-    printed = capsys.readouterr()
-    assert (printed.out + printed.err).count("another_instance_seals") == 1
+    assert said(log) == ["another_instance_seals"]
     await here.ledger.aclose()
     await sibling.ledger.aclose()
 

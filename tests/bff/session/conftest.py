@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import pytest
+from structlog.testing import CapturingLogger
+
+from bff.session import access_tokens, cipher, cookie_vault, login_cookies, session_cookies, sign_out_cookies
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
+    """What the session's modules say, however logging is configured."""
+    capturing = CapturingLogger()
+    for module in (access_tokens, cipher, cookie_vault, login_cookies, session_cookies, sign_out_cookies):
+        monkeypatch.setattr(module, "_log", capturing)
+    return capturing

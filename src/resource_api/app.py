@@ -43,6 +43,7 @@ def create_app(
         rules=settings.token_rules(),
         scopes=todolist.SCOPES,
         app_roles=todolist.APP_ROLES,
+        resource=settings.resource,
         ca_file=settings.ca_file,
         transport=transport,
         clock=clock,

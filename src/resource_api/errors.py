@@ -5,18 +5,23 @@
     ├── AuthenticationError           nobody proved who calls
     │   ├── NoCredentials             no bearer token came
     │   ├── InvalidRequest            credentials came in a way that RFC 6750 forbids
-    │   └── InvalidToken              a token came, and one numbered check failed
+    │   ├── InvalidToken              a token came, and one numbered check failed
+    │   ├── InsufficientAuthentication  a person is known, and has to prove it better or anew
+    │   └── InsufficientClaims        the same, as Entra's clients are told it
     ├── InsufficientScope             the caller is known, and may not do this
+    ├── StepUpUnsupported             better proof is needed, and the client could not ask for it
     ├── RequestRefused                the request itself cannot be served
     │   ├── MalformedRequest          it cannot be read: JSON, path, framing
     │   ├── InvalidInput              it was read, and its values break a limit
     │   ├── UnknownTodo               no such item, or not the caller's: nobody learns which
+    │   ├── UnknownResource           the same, of an application that the kit protects
     │   ├── UnknownPath
     │   ├── MethodNotAllowed
     │   ├── RequestTooLarge
     │   └── UnsupportedMediaType
     ├── Unavailable                   an outage; never a 401
     │   ├── KeySetUnavailable         the issuer's keys cannot be had
+    │   ├── IntrospectionUnavailable  the authorization server does not say what an opaque token is
     │   └── TodoStoreUnavailable      the database does not answer
     └── UnexpectedFailure             what no class above foresaw
 
@@ -26,7 +31,7 @@ The public text is a constant of the class; what a raiser adds is detail for the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ResourceAPIError(Exception):
@@ -77,6 +82,27 @@ class InvalidToken(AuthenticationError):
         self.step = step
 
 
+class InsufficientAuthentication(AuthenticationError):
+    """A person is known, not by the means or not as lately as is needed (RFC 9470 3). ``max_age`` is in seconds."""
+
+    public = "A stronger or more recent sign-in is needed."
+
+    def __init__(self, acr_values: tuple[str, ...], max_age: int | None, detail: str = "") -> None:
+        super().__init__(detail)
+        self.acr_values = acr_values
+        self.max_age = max_age
+
+
+class InsufficientClaims(AuthenticationError):
+    """The token lacks what ``claims`` asks for, in the form of OIDC Core 5.5: Entra's claims challenge (K-60)."""
+
+    public = "A token with other claims is needed."
+
+    def __init__(self, claims: Mapping[str, Any], detail: str = "") -> None:
+        super().__init__(detail)
+        self.claims = claims
+
+
 class InsufficientScope(ResourceAPIError):
     """The token is good and does not reach this far. ``scopes`` are those of which any one would (RFC 6750 3.1)."""
 
@@ -85,6 +111,12 @@ class InsufficientScope(ResourceAPIError):
     def __init__(self, scopes: tuple[str, ...], detail: str = "") -> None:
         super().__init__(detail)
         self.scopes = scopes
+
+
+class StepUpUnsupported(ResourceAPIError):
+    """Another token is needed, and the client did not say that it understands a claims challenge (K-63)."""
+
+    public = "This needs a stronger sign-in, which the client cannot ask for."
 
 
 class RequestRefused(ResourceAPIError):
@@ -113,6 +145,12 @@ class UnknownTodo(RequestRefused):
     """No such item, or another person's: the answer is the same, so that nobody learns what exists."""
 
     public = "There is no such to-do."
+
+
+class UnknownResource(RequestRefused):
+    """No such thing, or another's: the answer is the same, so that nobody learns what exists."""
+
+    public = "There is no such thing."
 
 
 class UnknownPath(RequestRefused):
@@ -152,6 +190,12 @@ class Unavailable(ResourceAPIError):
 
 class KeySetUnavailable(Unavailable):
     """The issuer's keys cannot be had: the token may well be good, so this is never the caller's fault."""
+
+    public = "Access tokens cannot be checked right now."
+
+
+class IntrospectionUnavailable(Unavailable):
+    """Nobody can say what an opaque token is (RFC 7662): it may well be good, so this is never the caller's fault."""
 
     public = "Access tokens cannot be checked right now."
 

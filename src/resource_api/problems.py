@@ -1,4 +1,4 @@
-"""From an error to what the caller gets: a table of statuses and problem types (RFC 9457), and RFC 6750's challenges.
+"""From an error to what the caller gets: a table of statuses and problem types (RFC 9457), and its challenge.
 
 Whose fault is it? decides the status: an outage never says 401. The public text is a constant of the class; what a
 raiser added goes to the log under the same trace id. Nothing that was sent comes back.
@@ -18,6 +18,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from resource_api import errors
+from resource_api.challenges import Challenger, challenge
 
 TYPE_PREFIX: Final = "urn:resource-api:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -28,15 +29,20 @@ TABLE: Final[Mapping[type[errors.ResourceAPIError], tuple[int, str]]] = {
     errors.NoCredentials: (401, "no-credentials"),
     errors.InvalidRequest: (400, "invalid-credentials"),
     errors.InvalidToken: (401, "invalid-token"),
+    errors.InsufficientAuthentication: (401, "insufficient-authentication"),
+    errors.InsufficientClaims: (401, "insufficient-claims"),
     errors.InsufficientScope: (403, "insufficient-scope"),
+    errors.StepUpUnsupported: (403, "step-up-unsupported"),
     errors.MalformedRequest: (400, "malformed-request"),
     errors.InvalidInput: (422, "invalid-input"),
     errors.UnknownTodo: (404, "unknown-todo"),
+    errors.UnknownResource: (404, "unknown-resource"),
     errors.UnknownPath: (404, "unknown-path"),
     errors.MethodNotAllowed: (405, "method-not-allowed"),
     errors.RequestTooLarge: (413, "request-too-large"),
     errors.UnsupportedMediaType: (415, "unsupported-media-type"),
     errors.KeySetUnavailable: (503, "keys-unavailable"),
+    errors.IntrospectionUnavailable: (503, "introspection-unavailable"),
     errors.TodoStoreUnavailable: (503, "store-unavailable"),
     errors.UnexpectedFailure: (500, "unexpected-failure"),
 }
@@ -69,33 +75,27 @@ def render(error: errors.ResourceAPIError, scope: MutableMapping[str, Any]) -> R
     body = {"type": TYPE_PREFIX + slug, "title": error.public, "status": status, "trace_id": trace}
     if isinstance(error, errors.InvalidInput):
         body["fields"] = dict(error.fields)
-    headers = {"Cache-Control": "no-store", **_headers(error)}
+    headers = {"Cache-Control": "no-store", **_headers(error, _challenger(scope))}
     return Response(json.dumps(body), status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def _headers(error: errors.ResourceAPIError) -> dict[str, str]:
+def _challenger(scope: MutableMapping[str, Any]) -> Challenger | None:
+    """The resource server of the application that answers, where one protects it."""
+    server: Challenger | None = getattr(getattr(scope.get("app"), "state", None), "resource_server", None)
+    return server
+
+
+def _headers(error: errors.ResourceAPIError, server: Challenger | None) -> dict[str, str]:
     """Challenges (RFC 6750 3), and what else a status obliges to (RFC 9110 15.5.6, 10.2.3)."""
+    challenged = challenge(error, server)
+    if challenged is not None:
+        return {"WWW-Authenticate": challenged}
     match error:
-        case errors.AuthenticationError():
-            return {"WWW-Authenticate": f"Bearer{_code(error)}"}
-        case errors.InsufficientScope(scopes=scopes):
-            asked = f', scope="{" ".join(scopes)}"' if scopes else ""
-            return {"WWW-Authenticate": f'Bearer error="insufficient_scope"{asked}'}
         case errors.MethodNotAllowed(allowed=allowed):
             return {"Allow": ", ".join(allowed)}
         case errors.Unavailable(retry_after=seconds):
             return {"Retry-After": str(seconds)}
     return {}
-
-
-def _code(error: errors.AuthenticationError) -> str:
-    """No code where no token was sent: there is nothing wrong with it (RFC 6750 3.1)."""
-    match error:
-        case errors.InvalidRequest():
-            return ' error="invalid_request"'
-        case errors.InvalidToken():
-            return f' error="invalid_token", error_description="{error.public}"'
-    return ""
 
 
 def answer_own_errors(app: FastAPI) -> None:

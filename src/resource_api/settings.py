@@ -23,7 +23,7 @@ from pydantic_settings import (
 )
 
 from resource_api.errors import ConfigurationError
-from resource_api.security import Issuer, ProfileName, TokenRules, configuration_faults
+from resource_api.security import Issuer, ProfileName, TokenRules, configuration_faults, resource_faults
 from resource_api.todos.database import database_faults
 
 PREFIX: Final = "RESOURCE_API_"
@@ -57,6 +57,7 @@ class ResourceAPISettings(BaseSettings):
     tenant_allow_list: Listed = ()
     roles_claim: str = Field(default="roles", min_length=1)
     client_names_audience: bool = False
+    resource: str | None = None
     leeway_seconds: float = Field(default=30, ge=0, le=300)
     ca_file: Path | None = None
     database_url: SecretStr = SecretStr("sqlite+aiosqlite:///todos.sqlite")
@@ -96,7 +97,7 @@ class ResourceAPISettings(BaseSettings):
 
     def faults(self) -> list[str]:
         """What no single field shows, each with its cure."""
-        found = configuration_faults(self.trusted_issuers(), self.token_rules())
+        found = configuration_faults(self.trusted_issuers(), self.token_rules()) + resource_faults(self.resource)
         if len(self.issuers) > 1 and (self.metadata_url or self.jwks_uri):
             found.append("metadata_url and jwks_uri belong to one issuer. Cure: remove them, or name one issuer only")
         for name in ("ca_file", "database_url_file"):

@@ -28,6 +28,8 @@ def made(kind: type[errors.ResourceAPIError]) -> errors.ResourceAPIError:
     arguments: dict[type[errors.ResourceAPIError], tuple[object, ...]] = {
         errors.ConfigurationError: (["evil"],),
         errors.InvalidToken: ("1 shape", "evil"),
+        errors.InsufficientAuthentication: (("gold",), 300, "evil"),
+        errors.InsufficientClaims: ({"access_token": {}}, "evil"),
         errors.InsufficientScope: (("A",), "evil"),
         errors.InvalidInput: ({"description": "is too long"},),
         errors.MethodNotAllowed: (("GET",), "evil"),

@@ -13,16 +13,22 @@ from __future__ import annotations
 from resource_api.errors import (
     AuthenticationError,
     ConfigurationError,
+    InsufficientAuthentication,
+    InsufficientClaims,
     InsufficientScope,
     InvalidRequest,
     InvalidToken,
     KeySetUnavailable,
     NoCredentials,
+    StepUpUnsupported,
+    UnknownResource,
 )
-from resource_api.security.configuration import configuration_faults
+from resource_api.security.configuration import configuration_faults, resource_faults
 from resource_api.security.dependencies import CurrentPrincipal, GuardedRoute, public, requires
 from resource_api.security.issuers import Issuer
+from resource_api.security.needs import require_issued_after
 from resource_api.security.openapi import problem_response
+from resource_api.security.ownership import owned
 from resource_api.security.principal import Principal
 from resource_api.security.protection import protect
 from resource_api.security.resource_server import ResourceServer
@@ -34,6 +40,8 @@ __all__ = [
     "ConfigurationError",
     "CurrentPrincipal",
     "GuardedRoute",
+    "InsufficientAuthentication",
+    "InsufficientClaims",
     "InsufficientScope",
     "InvalidRequest",
     "InvalidToken",
@@ -43,11 +51,16 @@ __all__ = [
     "Principal",
     "ProfileName",
     "ResourceServer",
+    "StepUpUnsupported",
     "TokenRules",
+    "UnknownResource",
     "audit_routes",
     "configuration_faults",
+    "owned",
     "problem_response",
     "protect",
     "public",
+    "require_issued_after",
     "requires",
+    "resource_faults",
 ]

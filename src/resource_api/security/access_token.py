@@ -100,6 +100,8 @@ class AccessTokenVerifier:
             raise InvalidToken("10 times", "expired")
         if instant(claims, "iat", "10 times") > now + leeway:
             raise InvalidToken("10 times", "issued in the future: compare this machine's clock with the issuer's")
+        if "auth_time" in claims and instant(claims, "auth_time", "10 times") > now + leeway:
+            raise InvalidToken("10 times", "the person signs in in the future")
         if "nbf" in claims and instant(claims, "nbf", "10 times") > now + leeway:
             raise InvalidToken("10 times", "not valid yet")
 

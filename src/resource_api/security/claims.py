@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from resource_api.errors import InvalidToken
@@ -84,3 +85,10 @@ def names_at(claims: Claims, path: str, step: str) -> frozenset[str]:
         if not isinstance(within, dict):
             raise InvalidToken(step, f"{path} does not lead to an array")
     return names(within, last, step)
+
+
+def frozen(value: Any) -> Any:  # noqa: ANN401 — because a claim may be any JSON
+    """The same JSON, which nobody can change: objects as read-only mappings, arrays as tuples."""
+    if isinstance(value, dict):
+        return MappingProxyType({name: frozen(one) for name, one in value.items()})
+    return tuple(frozen(one) for one in value) if isinstance(value, list) else value

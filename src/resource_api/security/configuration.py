@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
 
 from resource_api.security.claims import is_guid
 from resource_api.security.issuers import Issuer, is_safe_url
@@ -25,6 +26,20 @@ def configuration_faults(issuers: Sequence[Issuer], rules: TokenRules) -> list[s
             "only within one. Cure: run one API per issuer, or use profile entra-v2, where oid is unique"
         )
     return [*faults, *_template_faults(issuers, rules), *_rule_faults(rules), *_tenant_faults(rules)]
+
+
+def resource_faults(resource: str | None) -> list[str]:
+    """Why a resource identifier cannot be one (RFC 9728 1.2)."""
+    if resource is None or (is_safe_url(resource) and not set(resource) & set('?#{}"\\ ')):
+        return []
+    return [f"resource: {resource!r} is no resource identifier. Cure: this API's public https URL, without a query"]
+
+
+def well_known_url(resource: str) -> str:
+    """Where the metadata of a resource is: the well-known path goes before the resource's own (RFC 9728 3.1)."""
+    parts = urlsplit(resource)
+    path = parts.path if parts.path != "/" else ""
+    return f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{path}"
 
 
 def _issuer_faults(issuer: Issuer) -> Iterator[str]:

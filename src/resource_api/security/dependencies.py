@@ -18,7 +18,8 @@ from fastapi.params import Depends as DependsParameter
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
-from resource_api.errors import ConfigurationError, InsufficientScope, NoCredentials
+from resource_api.errors import ConfigurationError, NoCredentials
+from resource_api.security.needs import Needs
 from resource_api.security.principal import Principal
 from resource_api.security.resource_server import ResourceServer
 
@@ -30,44 +31,43 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 
 
 class Rule(SecurityBase):
-    """Who may call: a person's client with any one of ``scopes``, or an application with any one of ``app_roles``.
-
-    Names are compared exactly. A rule without a name lets nobody pass, and stops the start before that.
-    """
+    """Who may call, as a dependency. A rule without a name lets nobody pass, and stops the start before that."""
 
     model = OAuth2(flows=OAuthFlows())
     scheme_name = SCHEME_NAME
 
-    def __init__(self, scopes: tuple[str, ...], app_roles: tuple[str, ...]) -> None:
-        self.scopes = scopes
-        self.app_roles = app_roles
-        self._scopes = frozenset(scopes)
-        self._app_roles = frozenset(app_roles)
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
 
     async def __call__(self, request: Request) -> Principal:
         """Authenticate the request once, then check this rule. Raises AuthenticationError or InsufficientScope."""
         principal = await authenticated(request)
-        self.check(principal)
+        self.needs.check_granted(principal)
+        if self.needs.acr or self.needs.max_age is not None:
+            server: ResourceServer = request.app.state.resource_server
+            server.check_signed_in(self.needs, principal)
         return principal
 
-    def check(self, principal: Principal) -> None:
-        """Raise InsufficientScope unless the principal holds one of the names its kind may use."""
-        held, asked = (principal.app_roles, self._app_roles) if principal.is_app else (principal.scopes, self._scopes)
-        if held.isdisjoint(asked):
-            needed = self.app_roles if principal.is_app else self.scopes
-            raise InsufficientScope(self.scopes, f"a token of kind {principal.kind} needs one of: {' '.join(needed)}")
 
+def requires(
+    *,
+    scopes: Collection[str] = (),
+    app_roles: Collection[str] = (),
+    all_scopes: Collection[str] = (),
+    acr: Collection[str] = (),
+    max_age: int | None = None,
+) -> Any:  # noqa: ANN401 — as Security() itself
+    """A dependency: any of ``scopes`` and every one of ``all_scopes`` for a person, any app role for an application.
 
-def requires(*, scopes: Collection[str] = (), app_roles: Collection[str] = ()) -> Any:  # noqa: ANN401 — like Security()
-    """A dependency: any one of these scopes for a person, or any one of these app roles for an application.
-
-    A single string is a mistake that would be read letter by letter; it raises ConfigurationError.
+    ``acr`` is any one of these ways to have signed in, ``max_age`` how many seconds ago at most (RFC 9470). A single
+    string is a mistake that would be read letter by letter; it raises ConfigurationError.
     """
-    for name, names in (("scopes", scopes), ("app_roles", app_roles)):
+    named = {"scopes": scopes, "app_roles": app_roles, "all_scopes": all_scopes, "acr": acr}
+    for name, names in named.items():
         if isinstance(names, str):
             raise ConfigurationError([f"requires({name}={names!r}) is one string. Cure: {name}={{{names!r}}}"])
-    rule = Rule(tuple(scopes), tuple(app_roles))
-    return Security(rule, scopes=list(rule.scopes))
+    needs = Needs(tuple(scopes), tuple(app_roles), tuple(all_scopes), tuple(acr), max_age)
+    return Security(Rule(needs), scopes=[*needs.all_scopes, *needs.scopes])
 
 
 def public(endpoint: _Endpoint) -> _Endpoint:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 
 from resource_api.security.dependencies import SCHEME_NAME
+from resource_api.security.needs import scope_alternatives
 from resource_api.security.resource_server import ResourceServer
 from resource_api.security.route_audit import rules_of
 
@@ -72,13 +72,16 @@ def _describe(document: dict[str, Any], app: FastAPI) -> None:
 
 
 def _describe_operation(operation: dict[str, Any], context: RouteContext) -> None:
-    """Any one scope is enough, so each is a requirement of its own (OpenAPI 3.1, Security Requirement Object)."""
-    rules = rules_of(context)
-    needs = dict.fromkeys(product(*(rule.scopes for rule in rules if rule.scopes)))
-    operation["security"] = [{SCHEME_NAME: sorted(set(need))} for need in needs]
-    roles = [role for rule in rules for role in rule.app_roles]
-    if roles:
-        operation["x-app-roles"] = roles
+    """Each set of scopes that is enough is a requirement of its own (OpenAPI 3.1, Security Requirement Object)."""
+    needs = [rule.needs for rule in rules_of(context)]
+    operation["security"] = [{SCHEME_NAME: sorted(enough)} for enough in scope_alternatives(needs)]
+    ages = [one.max_age for one in needs if one.max_age is not None]
+    more = {
+        "x-app-roles": [role for one in needs for role in one.app_roles],
+        "x-acr-values": [value for one in needs for value in one.acr],
+        "x-max-age": min(ages, default=None),
+    }
+    operation |= {name: value for name, value in more.items() if value}
     operation["responses"] |= {
         "401": problem_response("No bearer token, or one that was refused", "WWW-Authenticate"),
         "403": problem_response("The token does not permit this", "WWW-Authenticate"),

@@ -14,7 +14,9 @@ class Principal:
 
     ``scopes`` is what a person delegated: empty for an app. ``app_roles`` is what was granted to the application
     itself: empty for a person, whose roles never widen access (A-25, A-38). ``owner`` is the key of what the caller
-    owns: ``object_id`` in Entra's tokens, else ``subject``. ``expires_at`` is an instant in seconds.
+    owns: ``object_id`` in Entra's tokens, else ``subject``. ``expires_at``, ``issued_at`` and ``authenticated_at`` are
+    instants in seconds. ``contexts`` is how the person signed in (``acr``, and Entra's ``acrs``). ``claims`` cannot be
+    changed, at any depth: the same principal answers for every call with its token.
     """
 
     kind: Literal["user", "app"]
@@ -25,8 +27,12 @@ class Principal:
     scopes: frozenset[str]
     app_roles: frozenset[str]
     expires_at: float
+    issued_at: float = 0.0
     tenant: str | None = None
     object_id: str | None = None
+    contexts: frozenset[str] = frozenset()
+    authenticated_at: float | None = None
+    understands_claims_challenge: bool = False
     claims: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property

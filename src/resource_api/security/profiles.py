@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from resource_api.errors import InvalidToken
-from resource_api.security.claims import Claims, guid, instant, is_guid, names, names_at, scope_names, text
+from resource_api.security.claims import Claims, frozen, guid, instant, is_guid, names, names_at, scope_names, text
 from resource_api.security.principal import Principal
 from resource_api.security.rules import ProfileName, TokenRules
 
@@ -158,10 +158,25 @@ def _principal(
         scopes=scopes if kind == "user" else frozenset(),
         app_roles=roles if kind == "app" else frozenset(),
         expires_at=instant(claims, "exp", "10 times"),
+        issued_at=instant(claims, "iat", "10 times"),
         tenant=tenant,
         object_id=object_id,
-        claims=claims,
+        contexts=_contexts(claims),
+        authenticated_at=instant(claims, "auth_time", "10 times") if "auth_time" in claims else None,
+        understands_claims_challenge=_understands_challenges(claims),
+        claims=frozen(claims),
     )
+
+
+def _contexts(claims: Claims) -> frozenset[str]:
+    """How the person signed in: ``acr`` (RFC 9068 2.2.1), and the contexts of Entra's ``acrs`` (K-17)."""
+    acr = frozenset({text(claims, "acr", "14 caller")}) if "acr" in claims else frozenset[str]()
+    return acr | names(claims, "acrs", "14 caller")
+
+
+def _understands_challenges(claims: Claims) -> bool:
+    """Whether the client declared ``cp1``, in any case (K-62, K-63)."""
+    return "cp1" in {capability.lower() for capability in names(claims, "xms_cc", "14 caller")}
 
 
 def valid_owner(profile: ProfileName, value: str) -> str | None:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from resource_api import problems
 from resource_api.security.dependencies import GuardedRoute
 from resource_api.security.openapi import describe_protection
+from resource_api.security.resource_metadata import metadata_router
 from resource_api.security.resource_server import ResourceServer
 from resource_api.security.route_audit import audit_routes
 
@@ -25,6 +26,8 @@ def protect(app: FastAPI, server: ResourceServer) -> None:
     app.router.route_class = GuardedRoute
     problems.answer_own_errors(app)
     describe_protection(app, server)
+    if server.metadata_url is not None:
+        app.include_router(metadata_router(server, server.metadata_url))
     inner = app.router.lifespan_context
 
     @asynccontextmanager

@@ -9,12 +9,13 @@ from pathlib import Path
 import httpx
 
 from resource_api.clock import Clock, SystemClock
-from resource_api.errors import ConfigurationError, KeySetUnavailable
+from resource_api.errors import ConfigurationError, InsufficientAuthentication, KeySetUnavailable
 from resource_api.security.access_token import AccessTokenVerifier
 from resource_api.security.bearer import bearer_token
-from resource_api.security.configuration import configuration_faults
+from resource_api.security.configuration import configuration_faults, resource_faults, well_known_url
 from resource_api.security.issuers import FETCH_SECONDS, Endpoints, Issuer, by_identifier
 from resource_api.security.key_set import KeySet
+from resource_api.security.needs import Needs, as_claims_challenge
 from resource_api.security.principal import Principal
 from resource_api.security.profiles import valid_owner
 from resource_api.security.rules import TokenRules
@@ -25,7 +26,8 @@ class ResourceServer:
     """Authenticates requests for one audience.
 
     ``scopes`` and ``app_roles`` describe what this API offers, name by name; where they are given, a rule that asks for
-    another name stops the start. ``transport`` and ``clock`` are what a test replaces. Raises ConfigurationError.
+    another name stops the start. ``resource`` is the URL that callers know this API by; with it, metadata is published
+    (RFC 9728). ``transport`` and ``clock`` are what a test replaces. Raises ConfigurationError.
     """
 
     def __init__(
@@ -35,21 +37,25 @@ class ResourceServer:
         rules: TokenRules,
         scopes: Mapping[str, str] | None = None,
         app_roles: Mapping[str, str] | None = None,
+        resource: str | None = None,
         ca_file: Path | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
         trusted = [Issuer(issuer) if isinstance(issuer, str) else issuer for issuer in issuers]
-        causes = configuration_faults(trusted, rules)
+        causes = [*configuration_faults(trusted, rules), *resource_faults(resource)]
         if causes:
             raise ConfigurationError(causes)
         self.rules = rules
         self.scopes = scopes
         self.app_roles = app_roles
+        self.resource = resource
+        self.metadata_url = well_known_url(resource) if resource is not None else None
         self._clock = clock or SystemClock()
         self._verified = VerifiedTokens(self._clock)
         self._client = _client(ca_file, transport)
         accepted = by_identifier(trusted, rules.tenants)
+        self.issuers = tuple(accepted)
         self._issuers = {issuer: self._key_set(issuer) for issuer in dict.fromkeys(accepted.values())}
         self._key_sets = {identifier: self._issuers[issuer] for identifier, issuer in accepted.items()}
         self._verifier = AccessTokenVerifier(rules, self._key_sets, self._clock)
@@ -74,6 +80,21 @@ class ResourceServer:
             if held is not None:
                 self._verified.keep(digest, principal, keys_until=held.fresh_until)
         return principal
+
+    def check_signed_in(self, needs: Needs, principal: Principal) -> None:
+        """Raise unless the person signed in as these needs say, in the words that this profile's clients know."""
+        try:
+            needs.check_signed_in(principal, now=self._clock.now(), leeway=self.rules.leeway)
+        except InsufficientAuthentication as error:
+            if self.rules.profile == "entra-v2":
+                raise as_claims_challenge(error, principal) from None
+            raise
+
+    @property
+    def authorization_endpoint(self) -> str | None:
+        """Where a person gets a token, once the metadata was read."""
+        found = self.endpoints()
+        return found.authorization_endpoint if found is not None else None
 
     def begin(self) -> None:
         """Fetch the issuers' keys in the background: the first call finds them there, and an outage stops no start."""

@@ -11,8 +11,10 @@ from fastapi.routing import RouteContext, iter_route_contexts
 
 from resource_api.errors import ConfigurationError
 from resource_api.security.dependencies import Rule, current_principal, is_public
+from resource_api.security.needs import Needs
 from resource_api.security.resource_server import ResourceServer
 
+_ENTRA_CONTEXT = re.compile(r"c[1-9][0-9]?").fullmatch
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch
 
 
@@ -50,19 +52,47 @@ def _faults(context: RouteContext, server: ResourceServer) -> Iterator[str]:
             yield "it is marked @public and asks for a CurrentPrincipal. Cure: requires(...) in place of @public"
     elif not rules:
         yield "it declares no policy. Cure: dependencies=[requires(scopes=…, app_roles=…)], or @public"
-    for rule in rules:
-        yield from _rule_faults(rule, server)
+    needs = [rule.needs for rule in rules]
+    for one in needs:
+        yield from _rule_faults(one, server)
+    yield from _together_faults(needs, server)
 
 
-def _rule_faults(rule: Rule, server: ResourceServer) -> Iterator[str]:
-    if not rule.scopes and not rule.app_roles:
+def _rule_faults(needs: Needs, server: ResourceServer) -> Iterator[str]:
+    if not needs.admits_persons and not needs.admits_apps:
         yield "its rule is empty, so that nobody could pass. Cure: name a scope or an app role"
-    for kind, names, known in (("scope", rule.scopes, server.scopes), ("app role", rule.app_roles, server.app_roles)):
+    scopes = (*needs.scopes, *needs.all_scopes)
+    for kind, names, known in (("scope", scopes, server.scopes), ("app role", needs.app_roles, server.app_roles)):
         for name in names:
             if _SCOPE_TOKEN(name) is None:
                 yield f"{kind} {name!r} is no scope-token (RFC 6749 3.3). Cure: one name an element, without spaces"
             elif known is not None and name not in known:
                 yield f"{kind} {name!r} is unknown. Cure: one of {', '.join(known)}"
+    yield from _sign_in_faults(needs, server)
+
+
+def _sign_in_faults(needs: Needs, server: ResourceServer) -> Iterator[str]:
+    """What is asked of how a person signed in, and could never be answered."""
+    if (needs.acr or needs.max_age is not None) and not needs.admits_persons:
+        yield "acr and max_age are asked of persons, and it lets none pass. Cure: name a scope, or remove them"
+    if needs.max_age is not None and (isinstance(needs.max_age, bool) or needs.max_age < 1):
+        yield f"max_age={needs.max_age!r} lets nobody pass. Cure: a number of seconds, at least 1"
+    entra = server.rules.profile == "entra-v2"
+    for value in needs.acr:
+        if _SCOPE_TOKEN(value) is None:
+            yield f"acr {value!r} cannot be in a challenge (RFC 9470 3). Cure: one value an element, without spaces"
+        elif entra and _ENTRA_CONTEXT(value) is None:
+            yield f"acr {value!r} is no authentication context of Entra. Cure: c1 to c99, as the tenant publishes them"
+
+
+def _together_faults(needs: list[Needs], server: ResourceServer) -> Iterator[str]:
+    """Rules that are each right, and that nobody could meet at once."""
+    each = [one for one in needs if one.admits_persons or one.admits_apps]
+    if each and not (all(one.admits_persons for one in each) or all(one.admits_apps for one in each)):
+        yield "of its rules one admits persons only and another applications only. Cure: one kind for both"
+    asked = [frozenset(one.acr) for one in needs if one.acr]
+    if server.rules.profile != "entra-v2" and asked and not frozenset.intersection(*asked):
+        yield "its rules ask for different acr, and a token has one. Cure: an acr that all of them name"
 
 
 def _asks_for_principal(context: RouteContext) -> bool:

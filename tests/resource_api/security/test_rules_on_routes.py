@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import httpx
@@ -18,6 +19,7 @@ from resource_api.security import (
     GuardedRoute,
     ResourceServer,
     audit_routes,
+    owned,
     protect,
     public,
     requires,
@@ -26,7 +28,7 @@ from resource_api.settings import ResourceAPISettings
 from tests.resource_api.conftest import bearing, caller
 from tests.resource_api.security.conftest import ServerWith
 from tests.world.key_host import KeyHost
-from tests.world.tokens import access_token, app_token
+from tests.world.tokens import ALICE, BOB, access_token, app_token
 
 READ = requires(scopes={"ToDoList.Read"})
 
@@ -57,6 +59,19 @@ def _plain(app: FastAPI) -> None:
 
 def _empty(app: FastAPI) -> None:
     app.get("/x", dependencies=[requires()])(handler)
+
+
+def _rule(**needs: Any) -> Callable[[FastAPI], None]:
+    def declare(app: FastAPI) -> None:
+        app.get("/x", dependencies=[requires(**needs)])(handler)
+
+    return declare
+
+
+def _persons_then_apps(app: FastAPI) -> None:
+    router = APIRouter(dependencies=[READ])
+    router.get("/x", dependencies=[requires(app_roles=["A"])])(handler)
+    app.include_router(router)
 
 
 def _not_a_scope(app: FastAPI) -> None:
@@ -120,6 +135,14 @@ def _fresh_handler() -> Callable[[], Any]:
         (_plain, "GET /x", "no policy"),
         (_empty, "GET /x", "empty"),
         (_not_a_scope, "GET /x", "no scope-token"),
+        (_rule(all_scopes=["A B"]), "GET /x", "no scope-token"),
+        (_rule(app_roles=["A"], acr=["c1"]), "GET /x", "asked of persons"),
+        (_rule(app_roles=["A"], max_age=300), "GET /x", "asked of persons"),
+        (_rule(scopes=["A"], max_age=0), "GET /x", "lets nobody pass"),
+        (_rule(scopes=["A"], max_age=True), "GET /x", "lets nobody pass"),
+        (_rule(scopes=["A"], acr=["gold"]), "GET /x", "no authentication context"),
+        (_rule(scopes=["A"], acr=['c1"']), "GET /x", "cannot be in a challenge"),
+        (_persons_then_apps, "GET /x", "one kind for both"),
         (_included, "GET /outer/inner/x", "no policy"),
         (_websocket, "/x", "no policy"),
         (_starlette, "/x", "no policy"),
@@ -169,6 +192,91 @@ def test_a_single_string_is_no_collection() -> None:
     """A string in place of a collection would be read letter by letter: it is refused where it is written."""
     with pytest.raises(ConfigurationError, match=r"Cure: scopes=\{'A B'\}"):
         requires(scopes="A B")
+
+
+@pytest.mark.req("P-01")
+def test_two_rules_that_no_token_meets_at_once(foreign: FastAPI, server_with: ServerWith) -> None:
+    """Where a token has one acr, rules of one route that name different ones stop the start."""
+    router = APIRouter(dependencies=[requires(scopes=["A"], acr=["gold"])])
+    router.get("/x", dependencies=[requires(scopes=["A"], acr=["silver"])])(handler)
+    foreign.include_router(router)
+    (fault,) = faults(foreign, server_with(profile="jwt"))
+    assert "different acr" in fault
+
+
+@pytest.mark.req("W-02", "A-08")
+async def test_all_scopes(foreign: FastAPI) -> None:
+    """With all_scopes every one is needed, with scopes beside it one of those too; case counts."""
+    foreign.get("/all", dependencies=[requires(all_scopes=["A", "B"])])(handler)
+    foreign.get("/both", dependencies=[requires(all_scopes=["A"], scopes=["B", "C"])])(_fresh_handler())
+    async with foreign.router.lifespan_context(foreign), caller(foreign) as client:
+        held = [access_token(scp=scp) for scp in ("A B", "B A C", "A", "B", "a b", "A C", "B C")]
+        assert await statuses(client, "/all", *held) == [200, 200, 403, 403, 403, 403, 403]
+        assert await statuses(client, "/both", *held) == [200, 200, 403, 403, 403, 200, 403]
+        refusal = await client.get("/both", headers=bearing(held[3]))
+    assert 'error="insufficient_scope", scope="A B C"' in refusal.headers["WWW-Authenticate"]
+    paths = foreign.openapi()["paths"]
+    assert paths["/all"]["get"]["security"] == [{"OAuth2": ["A", "B"]}]
+    assert paths["/both"]["get"]["security"] == [{"OAuth2": ["A", "B"]}, {"OAuth2": ["A", "C"]}]
+
+
+@dataclass
+class Document:
+    """Something with an owner."""
+
+    owner: str
+
+
+async def find_document(name: str) -> Document | None:
+    """Alice's and Bob's documents."""
+    return {"alice": Document(ALICE), "bob": Document(BOB)}.get(name)
+
+
+@pytest.mark.req("A-09", "A-21")
+async def test_ownership_is_a_dependency(foreign: FastAPI) -> None:
+    """A person gets their own; what is another's and what is not there are one answer; an application gets all."""
+
+    @foreign.get("/documents/{name}", dependencies=[requires(scopes=["A"], app_roles=["R"])])  # noqa: FAST003 — because the dependency takes it
+    async def read(document: Annotated[Document, owned(find_document)]) -> str:
+        return document.owner
+
+    @foreign.get("/unruled/{name}")  # noqa: FAST003 — because of the same
+    async def unruled(document: Annotated[Document, owned(find_document)]) -> str:
+        return document.owner
+
+    async with caller(foreign) as client:
+        person, app = bearing(access_token(scp="A")), bearing(app_token(roles=["R"]))
+        assert (await client.get("/documents/alice", headers=person)).json() == ALICE
+        refusals = [await client.get(f"/documents/{name}", headers=person) for name in ("bob", "nobody")]
+        assert {one.status_code for one in refusals} == {404}
+        first, second = ({**one.json(), "trace_id": ""} for one in refusals)
+        assert first == second
+        assert (await client.get("/documents/bob", headers=app)).json() == BOB
+        assert (await client.get("/documents/nobody", headers=app)).status_code == 404
+        assert (await client.get("/unruled/alice", headers=person)).status_code == 401
+
+
+async def test_a_principal_stays_as_it_was_verified(foreign: FastAPI) -> None:
+    """A handler cannot change what the next call with the same token will see, at any depth."""
+    seen: list[Any] = []
+
+    @foreign.get("/x", dependencies=[READ])
+    async def curious(principal: CurrentPrincipal) -> str:
+        seen.append(principal)
+        return "x"
+
+    async with caller(foreign) as client:
+        await client.get("/x", headers=bearing(access_token(groups=["a"], x={"y": [1]})))
+    (principal,) = seen
+    assert principal.claims["groups"] == ("a",)
+    for change in (
+        lambda: principal.claims.update(sub="evil"),
+        lambda: principal.claims["x"].update(y=2),
+        lambda: principal.claims["x"]["y"].append(2),
+        lambda: setattr(principal, "kind", "app"),
+    ):
+        with pytest.raises((AttributeError, TypeError)):
+            change()
 
 
 def test_a_team_may_add_routes(settings: ResourceAPISettings, key_host: KeyHost) -> None:

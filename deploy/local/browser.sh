@@ -16,4 +16,4 @@ if [ ! -e "$stamp" ] || [ requirements/browser.txt -nt "$stamp" ] || [ pyproject
   .venv-browser/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
   touch "$stamp"
 fi
-exec .venv-browser/bin/python -m pytest -n 2 --dist loadfile -m browser tests/browser "$@"
+PATH="$PWD/.venv-browser/bin:$PATH" exec .venv-browser/bin/python -m pytest -n 2 --dist loadfile -m browser tests/browser "$@"

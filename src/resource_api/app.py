@@ -44,6 +44,7 @@ def create_app(
         scopes=todolist.SCOPES,
         app_roles=todolist.APP_ROLES,
         resource=settings.resource,
+        introspection=settings.introspection(),
         ca_file=settings.ca_file,
         transport=transport,
         clock=clock,

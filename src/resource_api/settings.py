@@ -23,7 +23,15 @@ from pydantic_settings import (
 )
 
 from resource_api.errors import ConfigurationError
-from resource_api.security import Issuer, ProfileName, TokenRules, configuration_faults, resource_faults
+from resource_api.security import (
+    Introspection,
+    Issuer,
+    ProfileName,
+    TokenRules,
+    configuration_faults,
+    introspection_faults,
+    resource_faults,
+)
 from resource_api.todos.database import database_faults
 
 PREFIX: Final = "RESOURCE_API_"
@@ -58,6 +66,10 @@ class ResourceAPISettings(BaseSettings):
     roles_claim: str = Field(default="roles", min_length=1)
     client_names_audience: bool = False
     resource: str | None = None
+    introspection_url: str | None = None
+    introspection_client_id: str = ""
+    introspection_client_secret: SecretStr = SecretStr("")
+    introspection_client_secret_file: Path | None = None
     leeway_seconds: float = Field(default=30, ge=0, le=300)
     ca_file: Path | None = None
     database_url: SecretStr = SecretStr("sqlite+aiosqlite:///todos.sqlite")
@@ -100,7 +112,8 @@ class ResourceAPISettings(BaseSettings):
         found = configuration_faults(self.trusted_issuers(), self.token_rules()) + resource_faults(self.resource)
         if len(self.issuers) > 1 and (self.metadata_url or self.jwks_uri):
             found.append("metadata_url and jwks_uri belong to one issuer. Cure: remove them, or name one issuer only")
-        for name in ("ca_file", "database_url_file"):
+        found += introspection_faults(self.introspection(), self.trusted_issuers(), self.token_rules())
+        for name in ("ca_file", "database_url_file", "introspection_client_secret_file"):
             path: Path | None = getattr(self, name)
             if path is not None and not path.is_file():
                 found.append(f"{name} {path} is not a file. Cure: a path this process may read")
@@ -115,6 +128,15 @@ class ResourceAPISettings(BaseSettings):
         if self.database_url_file is not None:
             return self.database_url_file.read_text(encoding="utf-8").strip()
         return self.database_url.get_secret_value()
+
+    def introspection(self) -> Introspection | None:
+        """How opaque tokens are understood, where they are."""
+        if self.introspection_url is None:
+            return None
+        path = self.introspection_client_secret_file
+        given = self.introspection_client_secret.get_secret_value()
+        secret = path.read_text(encoding="utf-8").strip() if path is not None and path.is_file() else given
+        return Introspection(url=self.introspection_url, client_id=self.introspection_client_id, client_secret=secret)
 
     def trusted_issuers(self) -> list[Issuer]:
         """The issuers, with where they are found."""

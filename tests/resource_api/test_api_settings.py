@@ -26,6 +26,9 @@ port = 3101
 """
 
 
+ASKING = {"introspection_client_id": "api", "introspection_client_secret": SecretStr("s3cret")}
+
+
 def written(folder: Path, *lines: str) -> Path:
     """A configuration file."""
     path = folder / "resource_api.toml"
@@ -98,6 +101,14 @@ def test_an_issuer_stays_as_it_is_written() -> None:
         ({"issuers": ("https://{tenantid}.example/v2.0",), "metadata_url": None}, "every tenant"),
         ({"client_names_audience": True}, "client_allow_list"),
         ({"client_names_audience": True, "profile": "jwt"}, "client_allow_list"),
+        ({"introspection_url": "https://as.example/i", **ASKING}, "profile rfc9068 or jwt"),
+        ({"introspection_url": "http://as.example/i", "profile": "jwt", **ASKING}, "may not be asked"),
+        ({"introspection_url": "https://as.example/i", "profile": "jwt"}, "introspection_client_id"),
+        (
+            {"introspection_client_secret_file": "/nowhere/s", "introspection_url": "https://as.example/i"}
+            | {"profile": "jwt", **ASKING},
+            "introspection_client_secret_file",
+        ),
         ({"resource": "http://api.example"}, "resource identifier"),
         ({"resource": "https://api.example/?x"}, "resource identifier"),
         ({"roles_claim": ""}, "roles_claim"),
@@ -142,6 +153,23 @@ def test_a_database_password_is_never_shown(tmp_path: Path) -> None:
     assert settings.database() == "sqlite+aiosqlite:////tmp/s3cret.sqlite"
     shown = ResourceAPISettings(issuers=(ISSUER,), audience="a", database_url=SecretStr(settings.database()))
     assert "s3cret" not in repr(shown)
+
+
+@pytest.mark.req("ATK-59", "RS-8")
+def test_the_introspection_secret_is_never_shown(tmp_path: Path) -> None:
+    """It may come from a file, and is in no repr, neither of the settings nor of what they make."""
+    (tmp_path / "secret").write_text("s3cret\n")
+    given: dict[str, Any] = {"issuers": (ISSUER,), "audience": "a", "profile": "jwt"}
+    given |= {"introspection_url": "https://as.example/i", "introspection_client_id": "api"}
+    for secret in (
+        {"introspection_client_secret_file": tmp_path / "secret"},
+        {"introspection_client_secret": SecretStr("s3cret")},
+    ):
+        settings = ResourceAPISettings(**given, **secret)
+        made = settings.introspection()
+        assert made is not None
+        assert made.client_secret == "s3cret"
+        assert "s3cret" not in repr(settings) + repr(made)
 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])

@@ -16,6 +16,7 @@ from resource_api.errors import (
     InsufficientAuthentication,
     InsufficientClaims,
     InsufficientScope,
+    IntrospectionUnavailable,
     InvalidRequest,
     InvalidToken,
     KeySetUnavailable,
@@ -23,8 +24,9 @@ from resource_api.errors import (
     StepUpUnsupported,
     UnknownResource,
 )
-from resource_api.security.configuration import configuration_faults, resource_faults
+from resource_api.security.configuration import configuration_faults, introspection_faults, resource_faults
 from resource_api.security.dependencies import CurrentPrincipal, GuardedRoute, public, requires
+from resource_api.security.introspection import Introspection
 from resource_api.security.issuers import Issuer
 from resource_api.security.needs import require_issued_after
 from resource_api.security.openapi import problem_response
@@ -43,6 +45,8 @@ __all__ = [
     "InsufficientAuthentication",
     "InsufficientClaims",
     "InsufficientScope",
+    "Introspection",
+    "IntrospectionUnavailable",
     "InvalidRequest",
     "InvalidToken",
     "Issuer",
@@ -56,6 +60,7 @@ __all__ = [
     "UnknownResource",
     "audit_routes",
     "configuration_faults",
+    "introspection_faults",
     "owned",
     "problem_response",
     "protect",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from resource_api.security.claims import is_guid
+from resource_api.security.introspection import Introspection
 from resource_api.security.issuers import Issuer, is_safe_url
 from resource_api.security.rules import PROFILE_NAMES, TokenRules
 from resource_api.security.signature import ALGORITHMS
@@ -33,6 +34,20 @@ def resource_faults(resource: str | None) -> list[str]:
     if resource is None or (is_safe_url(resource) and not set(resource) & set('?#{}"\\ ')):
         return []
     return [f"resource: {resource!r} is no resource identifier. Cure: this API's public https URL, without a query"]
+
+
+def introspection_faults(
+    introspection: Introspection | None, issuers: Sequence[Issuer], rules: TokenRules
+) -> Iterator[str]:
+    """Why opaque tokens could not be asked about, or would be understood wrongly (RFC 7662 4)."""
+    if introspection is None:
+        return
+    if not is_safe_url(introspection.url):
+        yield f"introspection_url: {introspection.url!r} may not be asked. Cure: an https URL, or http on the loopback"
+    if not introspection.client_id or not introspection.client_secret:
+        yield "introspection_client_id or its secret is empty. Cure: a client of this API's own (RFC 7662 2.1)"
+    if rules.profile == "entra-v2" or len(issuers) != 1:
+        yield "introspection_url needs one issuer and profile rfc9068 or jwt. Cure: remove it; Entra has no opaque tokens"
 
 
 def well_known_url(resource: str) -> str:

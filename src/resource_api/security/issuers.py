@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,10 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from resource_api.errors import KeySetUnavailable
-from resource_api.security.strict_json import UnclearJSONError, parse_object
+from resource_api.security.fetching import fetch_object
 
-FETCH_SECONDS = 5.0
-MAX_DOCUMENT_BYTES = 512 * 1024
 TENANT: Final = "{tenantid}"
 """What stands for a tenant in an issuer's identifier, as Entra's metadata for several tenants writes it (K-33)."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -106,23 +103,3 @@ async def discover(client: httpx.AsyncClient, issuer: Issuer) -> Endpoints:
 def _endpoint(metadata: Mapping[str, Any], name: str) -> str | None:
     url = metadata.get(name)
     return url if isinstance(url, str) and is_safe_url(url) else None
-
-
-async def fetch_object(client: httpx.AsyncClient, url: str) -> tuple[dict[str, Any], httpx.Headers]:
-    """GET one JSON object: status 200, no redirect, at most 512 KB, within 5 seconds. Raises KeySetUnavailable."""
-    try:
-        async with asyncio.timeout(FETCH_SECONDS), client.stream("GET", url) as response:
-            if response.status_code != httpx.codes.OK:
-                raise KeySetUnavailable(f"{url} answered {response.status_code}")
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise KeySetUnavailable(f"{url} sent a compressed document, whose size nobody can bound")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_DOCUMENT_BYTES:
-                    raise KeySetUnavailable(f"{url} sent more than {MAX_DOCUMENT_BYTES} bytes")
-        return parse_object(bytes(body)), response.headers
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as error:
-        raise KeySetUnavailable(f"{url}: {type(error).__name__}") from error
-    except UnclearJSONError as error:
-        raise KeySetUnavailable(f"{url}: {error}") from error

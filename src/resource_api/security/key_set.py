@@ -19,7 +19,8 @@ import httpx
 
 from resource_api.clock import Clock
 from resource_api.errors import KeySetUnavailable
-from resource_api.security.issuers import Endpoints, Issuer, discover, fetch_object
+from resource_api.security.fetching import fetch_object
+from resource_api.security.issuers import Endpoints, Issuer, discover
 from resource_api.security.signature import UnusableKeyError, VerificationKey, read_key_set
 
 MIN_LIFETIME = 300.0

@@ -17,6 +17,11 @@ from resource_api.security.principal import Principal
 from resource_api.security.rules import ProfileName, TokenRules
 
 _NOT_AN_ACCESS_TOKEN = ("nonce", "at_hash", "c_hash", "s_hash", "events")
+_NOT_IN_THE_FUTURE = {
+    "iat": "issued in the future: compare this machine's clock with the issuer's",
+    "auth_time": "the person signs in in the future",
+    "nbf": "not valid yet",
+}
 _CLIENT_CLAIMS = ("azp", "client_id", "cid")
 _SCOPE_CLAIMS = frozenset({"scope", "scp"})
 V1_CURE = (
@@ -166,6 +171,28 @@ def _principal(
         understands_claims_challenge=_understands_challenges(claims),
         claims=frozen(claims),
     )
+
+
+def check_audience(claims: Claims, rules: TokenRules) -> None:
+    """``aud`` names us, alone or among others (RFC 7519 4.1.3)."""
+    if rules.client_names_audience and "aud" not in claims:
+        return  # step 13 holds the client against the allow-list, without which this rule cannot be configured
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if not all(isinstance(one, str) for one in audiences):
+        raise InvalidToken("9 audience", "aud is neither a string nor an array of strings")
+    if rules.audience not in audiences:
+        expected = f"aud does not name {rules.audience}"
+        raise InvalidToken("9 audience", V1_CURE if claims.get("ver") == "1.0" else expected)
+
+
+def check_times(claims: Claims, rules: TokenRules, now: float) -> None:
+    """``exp``, ``iat`` and, where they are there, ``nbf`` and ``auth_time``, each within the leeway."""
+    if instant(claims, "exp", "10 times") <= now - rules.leeway:
+        raise InvalidToken("10 times", "expired")
+    for name, meaning in _NOT_IN_THE_FUTURE.items():
+        if (name in claims or name == "iat") and instant(claims, name, "10 times") > now + rules.leeway:
+            raise InvalidToken("10 times", meaning)
 
 
 def _contexts(claims: Claims) -> frozenset[str]:

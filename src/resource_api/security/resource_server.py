@@ -10,10 +10,17 @@ import httpx
 
 from resource_api.clock import Clock, SystemClock
 from resource_api.errors import ConfigurationError, InsufficientAuthentication, KeySetUnavailable
-from resource_api.security.access_token import AccessTokenVerifier
+from resource_api.security.access_token import AccessTokenVerifier, is_compact
 from resource_api.security.bearer import bearer_token
-from resource_api.security.configuration import configuration_faults, resource_faults, well_known_url
-from resource_api.security.issuers import FETCH_SECONDS, Endpoints, Issuer, by_identifier
+from resource_api.security.configuration import (
+    configuration_faults,
+    introspection_faults,
+    resource_faults,
+    well_known_url,
+)
+from resource_api.security.fetching import FETCH_SECONDS
+from resource_api.security.introspection import TAKEN_SECONDS, Introspection, Introspector
+from resource_api.security.issuers import Endpoints, Issuer, by_identifier
 from resource_api.security.key_set import KeySet
 from resource_api.security.needs import Needs, as_claims_challenge
 from resource_api.security.principal import Principal
@@ -27,10 +34,11 @@ class ResourceServer:
 
     ``scopes`` and ``app_roles`` describe what this API offers, name by name; where they are given, a rule that asks for
     another name stops the start. ``resource`` is the URL that callers know this API by; with it, metadata is published
-    (RFC 9728). ``transport`` and ``clock`` are what a test replaces. Raises ConfigurationError.
+    (RFC 9728). ``introspection`` is how opaque tokens are understood; without it they are refused. ``transport`` and
+    ``clock`` are what a test replaces. Raises ConfigurationError.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — because each is a decision of its own, named where it is made
         self,
         *,
         issuers: Iterable[Issuer | str],
@@ -38,12 +46,17 @@ class ResourceServer:
         scopes: Mapping[str, str] | None = None,
         app_roles: Mapping[str, str] | None = None,
         resource: str | None = None,
+        introspection: Introspection | None = None,
         ca_file: Path | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         clock: Clock | None = None,
     ) -> None:
         trusted = [Issuer(issuer) if isinstance(issuer, str) else issuer for issuer in issuers]
-        causes = [*configuration_faults(trusted, rules), *resource_faults(resource)]
+        causes = [
+            *configuration_faults(trusted, rules),
+            *resource_faults(resource),
+            *introspection_faults(introspection, trusted, rules),
+        ]
         if causes:
             raise ConfigurationError(causes)
         self.rules = rules
@@ -59,6 +72,11 @@ class ResourceServer:
         self._issuers = {issuer: self._key_set(issuer) for issuer in dict.fromkeys(accepted.values())}
         self._key_sets = {identifier: self._issuers[issuer] for identifier, issuer in accepted.items()}
         self._verifier = AccessTokenVerifier(rules, self._key_sets, self._clock)
+        self._introspector = (
+            Introspector(introspection, issuer=self.issuers[0], rules=rules, client=self._client, clock=self._clock)
+            if introspection is not None
+            else None
+        )
 
     def _key_set(self, issuer: Issuer) -> KeySet:
         return KeySet(
@@ -70,15 +88,19 @@ class ResourceServer:
         )
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """The caller of a request, by its ASGI headers. Raises AuthenticationError or KeySetUnavailable."""
+        """The caller of a request, by its ASGI headers. Raises AuthenticationError or Unavailable."""
         token = bearer_token(headers)
         digest = digest_of(token)
         principal = self._verified.find(digest)
         if principal is None:
-            principal = await self._verifier.verify(token)
-            held = self._key_sets[principal.issuer].held
-            if held is not None:
-                self._verified.keep(digest, principal, keys_until=held.fresh_until)
+            if self._introspector is not None and not is_compact(token):
+                principal = await self._introspector.verify(token, digest)
+                until = self._clock.monotonic() + TAKEN_SECONDS
+            else:
+                principal = await self._verifier.verify(token)
+                held = self._key_sets[principal.issuer].held
+                until = held.fresh_until if held is not None else float("-inf")
+            self._verified.keep(digest, principal, keys_until=until)
         return principal
 
     def check_signed_in(self, needs: Needs, principal: Principal) -> None:
@@ -121,6 +143,8 @@ class ResourceServer:
         """Close the connections to the issuers."""
         for key_set in self._issuers.values():
             await key_set.aclose()
+        if self._introspector is not None:
+            await self._introspector.aclose()
         await self._client.aclose()
 
 

@@ -45,7 +45,7 @@ def test_jose_has_one_door() -> None:
     [
         ("sqlalchemy", {"database.py", "repository.py"}),
         ("uvicorn", {"server.py", "cli.py"}),
-        ("httpx", {"app.py", "issuers.py", "key_set.py", "resource_server.py"}),
+        ("httpx", {"app.py", "fetching.py", "introspection.py", "issuers.py", "key_set.py", "resource_server.py"}),
         ("os", {"settings.py"}),
         ("random", {"key_set.py"}),
         ("secrets", {"problems.py", "requests.py"}),

@@ -22,7 +22,7 @@ from bff.check.finding import passed
 from bff.clock import SystemClock
 from bff.errors import ConfigurationError
 from bff.routes import health
-from bff.server import uvicorn_config
+from bff.server import run, uvicorn_config
 from bff.session.cipher import Key, read_keys, write_keys
 from bff.settings import BFFSettings, load_settings
 from bff.telemetry.logs import configure_logging
@@ -47,7 +47,7 @@ def serve(config: Path | None, port: int | None, log_level: str, log_style: str)
     settings = _settings(config)
     port = settings.server.port if port is None else port
     if settings.server.workers == 1:
-        asyncio.run(_serve(settings, port))
+        run(_serve(settings, port))
     else:
         _serve_with_workers(settings, port, config)
 

@@ -29,8 +29,10 @@ class ClientAddress:
 
     def of(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The caller's address; ``peer`` is the socket's. What cannot be read ends the search."""
+        if not self._trusted:
+            return peer
         address = _parsed(peer)
-        if not self._trusted or address is None or not self._is_trusted(address):
+        if address is None or not self._is_trusted(address):
             return peer
         said = b",".join(value for name, value in headers if name == b"x-forwarded-for")
         for entry in reversed(said.decode("latin-1").split(",")):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bff.errors import NoSession, SessionChanged
 from bff.relay.client_tokens import ClientTokens
@@ -51,14 +53,17 @@ class RelayTokens(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who calls, and with which token. ``mark`` names a session, where there is one; ``ours``: the token is our own."""
 
     presented: Presented | None = None
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     mark: bytes | None = None
     ours: bool = False
+
+    def __repr__(self) -> str:
+        """Tell no token."""
+        return f"Caller(ours={self.ours})"
 
 
 _NOBODY: Final = Caller()

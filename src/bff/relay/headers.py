@@ -7,8 +7,9 @@ H-2: no ``Via`` and no ``Forwarded`` is sent. The upstream learns the browser's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
 
 from bff.errors import MalformedRequest, ResourceAPIUnavailable, UpgradeRefused
 from bff.relay import header_names as names
@@ -34,25 +35,29 @@ _NOTICED = frozenset(
     }
 )
 _SANDBOX = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox")
-_NO_SNIFF = (b"x-content-type-options", b"nosniff")
-_SAME_ORIGIN = (b"cross-origin-resource-policy", b"same-origin")
+_PLAIN_JSON = b"application/json"
+_CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 _BODILESS = frozenset({204, 304})
+_NONE: frozenset[bytes] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Crossing:
+class Crossing(Struct, frozen=True):
     """What a request's head says: the fields that cross, and what is meant for us.
 
     ``length`` is the declared body length in bytes, None where the body is chunked; ``session_tag`` is the page's
     ``X-BFF-Session``; ``slides`` is False where the page asks not to count as activity (``X-BFF-Slide: 0``).
     """
 
-    headers: Headers = field(repr=False)
+    headers: Headers
     has_body: bool
     length: int | None
     traceparent: bytes | None
     session_tag: bytes | None
     slides: bool
+
+    def __repr__(self) -> str:
+        """Tell no header."""
+        return f"Crossing(has_body={self.has_body})"
 
 
 def crossing(raw: Iterable[tuple[bytes, bytes]], route: Route) -> Crossing:
@@ -62,13 +67,21 @@ def crossing(raw: Iterable[tuple[bytes, bytes]], route: Route) -> Crossing:
     """
     kept: Headers = []
     noticed: dict[bytes, list[bytes]] = {}
-    for name, value in raw:
+    singles: set[bytes] = set()
+    for field in raw:
+        name = field[0]
         if name in names.REQUEST_ALLOWED or name in route.request_names:
-            if name in names.REQUEST_SINGLE and any(name == other for other, _ in kept):
-                raise MalformedRequest(f"{name.decode()} came twice")
-            kept.append((name, value))
+            if name in names.REQUEST_SINGLE:
+                if name in singles:
+                    raise MalformedRequest(f"{name.decode()} came twice")
+                singles.add(name)
+            kept.append(field)
         elif name in _NOTICED:
-            noticed.setdefault(name, []).append(value)
+            noticed.setdefault(name, []).append(field[1])
+    return _understood(kept, noticed) if noticed else Crossing(kept, False, 0, None, None, True)  # noqa: FBT003 — a plain GET
+
+
+def _understood(kept: Headers, noticed: dict[bytes, list[bytes]]) -> Crossing:
     nominated = _nominated(noticed.get(b"connection", ()))
     if b"upgrade" in nominated and b"upgrade" in noticed:
         raise UpgradeRefused
@@ -107,17 +120,23 @@ def returned(headers: Headers, status: int, route: Route, target: bytes) -> Head
     a control character, or Location leads off this site.
     """
     kept: Headers = []
-    nominated = _nominated(value for name, value in headers if name.lower() == b"connection")
-    for given_name, value in headers:
-        name = given_name.lower()
-        if name == b"location":
-            kept.append((name, rewritten(value, route, target)))
-        elif _returns(name, value, route) and name not in nominated:
-            kept.append((name, value))
-    if status in _BODILESS:
-        kept = [(name, value) for name, value in kept if name != b"content-length"]
-    _refuse_ambiguity(kept)
-    return kept + _ours(kept, route)
+    seen: set[bytes] = set()
+    kind, nominating = b"", []
+    for given, value in headers:
+        name = given.lower()
+        if name not in route.returned_names:
+            if name == b"connection":
+                nominating.append(value)
+            if name != b"location" and not _returns(name, value):
+                continue
+            value = rewritten(value, route, target) if name == b"location" else value  # noqa: PLW2901 — it is the same field
+        if name in names.RESPONSE_SINGLE:
+            if name in seen:
+                raise ResourceAPIUnavailable(f"{name.decode()} came twice")
+            seen.add(name)
+            kind = value if name == b"content-type" else kind
+        kept.append((name, value))
+    return _completed(_without(kept, _nominated(nominating), status), kind, route)
 
 
 def bearer_challenge(headers: Headers) -> str:
@@ -128,38 +147,33 @@ def bearer_challenge(headers: Headers) -> str:
     return ""
 
 
-def _returns(name: bytes, value: bytes, route: Route) -> bool:
-    if name in names.RESPONSE_ALLOWED or name in route.response_names or name.startswith(names.RATE_LIMIT):
-        return True
+def _returns(name: bytes, value: bytes) -> bool:
     if name == b"www-authenticate":  # any other scheme opens a password box on our origin
         return _BEARER.match(value) is not None
-    return route.token == "none" and name in names.RESPONSE_ALLOWED_PUBLIC  # noqa: S105 — the name of a policy
+    return name.startswith(names.RATE_LIMIT)
 
 
-def _refuse_ambiguity(kept: Headers) -> None:
-    seen = set()
-    for name, value in kept:
-        if name in seen and name in names.RESPONSE_SINGLE:
-            raise ResourceAPIUnavailable(f"{name.decode()} came twice")
-        if not _VALUE.fullmatch(value):
-            raise ResourceAPIUnavailable(f"{name.decode()} holds a control character")
-        seen.add(name)
+def _without(kept: Headers, nominated: frozenset[bytes], status: int) -> Headers:
+    if nominated or status in _BODILESS:
+        left_out = nominated | {b"content-length"} if status in _BODILESS else nominated
+        return [field for field in kept if field[0] not in left_out]
+    return kept
 
 
-def _ours(kept: Headers, route: Route) -> Headers:
-    ours = [_NO_SNIFF, _SAME_ORIGIN]
-    if route.token != "none":  # noqa: S105 — the name of a policy
-        ours.append((b"cache-control", b"private, no-cache" if route.cacheable else b"no-store"))
-        if route.cacheable:
-            ours.append((b"vary", b"Cookie, Sec-Fetch-Site"))
-    kind = next((value for name, value in kept if name == b"content-type"), b"")
-    if route.sandbox and not _JSON.fullmatch(kind.split(b";", 1)[0].strip()):
-        ours.append(_SANDBOX)
-    return ours
+def _completed(kept: Headers, kind: bytes, route: Route) -> Headers:
+    values = b"".join([value for _, value in kept])
+    if len(values.translate(None, _CONTROLS)) != len(values):
+        raise ResourceAPIUnavailable("a header holds a control character")
+    kept += route.own_response_headers
+    if route.sandbox and kind != _PLAIN_JSON and not _JSON.fullmatch(kind.split(b";", 1)[0].strip()):
+        kept.append(_SANDBOX)
+    return kept
 
 
-def _nominated(values: Iterable[bytes]) -> frozenset[bytes]:
+def _nominated(values: Sequence[bytes]) -> frozenset[bytes]:
     """The field names that Connection lists, lower-case (RFC 9110 7.6.1); what names no field is left out."""
+    if not values:
+        return _NONE
     listed = {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
     return frozenset(listed - {b"", b"keep-alive", b"close"})
 

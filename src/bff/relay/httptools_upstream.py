@@ -148,9 +148,8 @@ class Exchange:
 def _head(request: UpstreamRequest) -> bytes:
     """The request's head. A field that would end its line early never leaves (ATK-37)."""
     fields = [*request.headers, *framing(request)]
-    lines = [b"%b: %b\r\n" % field for field in fields]
-    head = b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode("ascii"), request.target, b"".join(lines))
-    ends = len(fields) + 2
-    if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\x00" in head:
+    lines = b"\r\n".join(map(b": ".join, fields))
+    head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (request.method.encode("ascii"), request.target, lines)
+    if len(head) - len(head.translate(None, b"\r\n\x00")) != 2 * (len(fields) + 2):
         raise ResourceAPIUnavailable("a field holds a byte that no field has")
     return head

@@ -7,11 +7,11 @@ this is called; what happens later can only close the connection. No upgrade is 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from bff.clock import Clock
 from bff.errors import UpstreamUnauthorized
@@ -26,6 +26,7 @@ from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
 from bff.relay.upstream import Upstream, UpstreamRequest, UpstreamResponse, with_token
 from bff.telemetry.logs import trace_id
+from bff.telemetry.traces import new_span_id, trace_id_of
 
 __all__ = ["PRESENTED", "Relay"]
 
@@ -33,12 +34,12 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Observe = Callable[[str, int, float], None]
 
+WHOLE: Final = "bff.response.whole"  # our own server's extension to ASGI; other servers get the two usual messages
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
 _UNAUTHORIZED: Final = 401
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """One admitted call: ASGI's three, the route that permits it, what its head says, and the upstream's target."""
 
     scope: Scope
@@ -141,10 +142,18 @@ class Relay:
                 async for block in response.body:
                     await call.send({"type": "http.response.body", "body": block, "more_body": True})
         presence.unwatch()
+        await self._finish(call, start, last)
+        return response.status
+
+    async def _finish(self, call: _Call, start: MutableMapping[str, Any], last: bytes | None) -> None:
+        """Send the end of a response that has begun, or all of one that came in one piece, in one piece."""
+        whole = call.scope.get("extensions", {}).get(WHOLE) if last is not None else None
+        if whole is not None:
+            await whole(start["status"], start["headers"], last)
+            return
         if last is not None:
             await call.send(start)
         await call.send({"type": "http.response.body", "body": last or b"", "more_body": False})
-        return response.status
 
     def _request(self, call: _Call, presence: Presence) -> UpstreamRequest:
         route, crossed, client = call.route, call.crossed, call.scope.get("client")
@@ -190,5 +199,5 @@ class Relay:
 def _new_traceparent() -> bytes:
     """Continue this request's own trace id where one was set, else begin one (W3C Trace Context 3.2)."""
     known = trace_id.get()
-    trace = known if _TRACE_ID.fullmatch(known) else secrets.token_hex(16)
-    return f"00-{trace}-{secrets.token_hex(8)}-01".encode("ascii")
+    trace = known if _TRACE_ID.fullmatch(known) else trace_id_of([])
+    return f"00-{trace}-{new_span_id()}-01".encode("ascii")

@@ -11,7 +11,7 @@ from typing import Final, Literal, Self
 
 from bff.errors import MalformedRequest
 from bff.gate.antiforgery import READING, RELAYED_KINDS
-from bff.relay.header_names import never_crosses, never_returns
+from bff.relay.header_names import RESPONSE_ALLOWED, RESPONSE_ALLOWED_PUBLIC, never_crosses, never_returns
 from bff.relay.paths import canonical
 
 ALL_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -108,6 +108,22 @@ class Route:
     def response_names(self) -> frozenset[bytes]:
         """The response headers that come back besides everybody's."""
         return frozenset(name.encode() for name in self.response_headers)
+
+    @cached_property
+    def returned_names(self) -> frozenset[bytes]:
+        """All response headers that come back as they are."""
+        public = RESPONSE_ALLOWED_PUBLIC if self.token == "none" else frozenset()  # noqa: S105 — the name of a policy
+        return RESPONSE_ALLOWED | self.response_names | public
+
+    @cached_property
+    def own_response_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What every response of this route says besides, in the upstream's place."""
+        fields = [(b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin")]
+        if self.token != "none":  # noqa: S105 — the name of a policy
+            fields.append((b"cache-control", b"private, no-cache" if self.cacheable else b"no-store"))
+            if self.cacheable:
+                fields.append((b"vary", b"Cookie, Sec-Fetch-Site"))
+        return tuple(fields)
 
     @cached_property
     def answered_methods(self) -> frozenset[str]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import httpx
+from msgspec import Struct
+from msgspec.structs import replace
 
 from bff.relay.headers import Headers
 from bff.relay.request_body import RequestBody
@@ -27,18 +28,20 @@ FINAL_STATUSES: Final = range(200, 600)
 _EXPECT_A_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamRequest:
+class UpstreamRequest(Struct, frozen=True, kw_only=True):
     """``target`` is path and query as they go on the wire; ``headers`` are complete but for the framing."""
 
     method: str
     target: bytes
-    headers: Headers = field(repr=False)
-    body: RequestBody | None = field(default=None, repr=False)
+    headers: Headers
+    body: RequestBody | None = None
+
+    def __repr__(self) -> str:
+        """Tell no header: one of them is the token."""
+        return f"UpstreamRequest({self.method})"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamResponse:
+class UpstreamResponse(Struct, frozen=True, kw_only=True):
     """A head that obeys RFC 9112, and its body as it comes: encoded as the upstream encoded it.
 
     ``whole`` is the entire body where all of it came with the head: then ``body`` need not be read.
@@ -46,10 +49,14 @@ class UpstreamResponse:
     """
 
     status: int
-    headers: Headers = field(repr=False)
-    body: AsyncIterator[bytes] = field(repr=False)
-    whole: bytes | None = field(default=None, repr=False)
+    headers: Headers
+    body: AsyncIterator[bytes]
+    whole: bytes | None = None
     request_under_way: bool = False
+
+    def __repr__(self) -> str:
+        """Tell no header and no body."""
+        return f"UpstreamResponse({self.status})"
 
 
 class Upstream(Protocol):

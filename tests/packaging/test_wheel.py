@@ -37,9 +37,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def constraints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The versions of the lock, so that what is installed here is what is tested elsewhere."""
-    pins = re.findall(
-        r"^([\w.-]+==[^ \\;]+)(?: ; [^\\\n]+)?", (ROOT / "requirements/dev.txt").read_text(), re.MULTILINE
-    )
+    lock = (ROOT / "requirements/dev.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([\w.-]+==[^\\\n]+)", lock, re.MULTILINE)  # with their markers, without their hashes
     path = tmp_path_factory.mktemp("pins") / "constraints.txt"
     path.write_text("\n".join(pins))
     return path

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.processes import free_port
+from tests.world.ports import free_port
 from tests.world.keycloak_shaped import CLIENT, SECRET
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]

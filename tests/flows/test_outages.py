@@ -18,8 +18,8 @@ OUTAGES += [Misbehaviour.OVERSIZED, Misbehaviour.REDIRECTED]
 
 @pytest.fixture
 async def brief(tmp_path: Path) -> AsyncIterator[House]:
-    """A house whose access tokens live for five minutes, and whose API has 50 milliseconds to answer."""
-    route = [{"path": "/api/", "upstream": API_ORIGIN, "timeout": 0.05}]
+    """A house whose access tokens live for five minutes, and whose API has one second to answer."""
+    route = [{"path": "/api/", "upstream": API_ORIGIN, "timeout": 1}]
     async with opened_house(tmp_path, access_token_seconds=300, settings={"route": route}) as running:
         yield running
 

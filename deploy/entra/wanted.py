@@ -69,6 +69,8 @@ class Wanted:
     def client(self, found: Mapping[str, Any], access: list[JSON]) -> JSON:
         """The BFF's registration (T-10, T-11, T-13, T-14): web platform only, no implicit grant."""
         web: JSON = found.get("web") or {}
+        claims: JSON = found.get("optionalClaims") or {}
+        sid = [{"name": "sid", "essential": False, "additionalProperties": []}]  # what a front-channel logout names
         return {
             "displayName": found.get("displayName", "ciam-client-app"),
             "signInAudience": "AzureADMyOrg",
@@ -78,6 +80,7 @@ class Wanted:
                 "logoutUrl": f"{self.public_url}/bff/frontchannel-logout",
                 "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False},
             },
+            "optionalClaims": {"idToken": merged(claims.get("idToken"), sid, "name")},
             "requiredResourceAccess": merged(found.get("requiredResourceAccess"), access, "resourceAppId"),
         }
 

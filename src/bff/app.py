@@ -32,13 +32,15 @@ from bff.oidc.relying_party import RelyingParty
 from bff.problems import problem_response
 from bff.relay.callers import PRESENTED, Callers
 from bff.relay.client_tokens import ClientTokens
+from bff.relay.fair_use import FairUse
 from bff.relay.relay import Relay
 from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
-from bff.routes import docs, health, login, logout, pages, picture, user
+from bff.routes import authority_logouts, docs, health, login, logout, pages, picture, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
+from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.cookie_vault import CookieVault
 from bff.session.ledger import open_ledger
 from bff.session.vault import Presented
@@ -47,10 +49,20 @@ from bff.telemetry import metrics
 from bff.telemetry.journal import Journal
 from bff.telemetry.logs import get_logger, trace_id
 from bff.telemetry.traces import trace_id_of
-from bff.wiring import api_document_of, fair_use_of, registration_of, route_of, upstream_of, vault_of
+from bff.wiring import (
+    api_document_of,
+    fair_use_of,
+    hears_the_authority,
+    registration_of,
+    route_of,
+    upstream_of,
+    vault_of,
+)
 
 _log = get_logger("bff")
 ANSWERED = "bff.answered"
+# How often one address may end a session by front channel: that it knows a sid is all that such a request proves.
+FRAMES_PER_ADDRESS = "60/minute"
 # A browser arrives at these by navigation, so it gets a page to read; everything else gets a problem to parse.
 NAVIGATIONS = frozenset({"/bff/login", "/bff/callback", "/bff/logout/continue", "/bff/logged-out"})
 
@@ -98,6 +110,9 @@ def create_app(
         antiforgery=antiforgery,
         clock=clock,
         public_claims=settings.session.claims,
+        authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
+        frames=FairUse(per_address=FRAMES_PER_ADDRESS),
+        framed_by=authority.logout_framed_by,
     )
     app.state.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
@@ -106,6 +121,10 @@ def create_app(
     app.state.closing = [tokens.aclose, client_tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
     for router in (login.router, logout.router, user.router, health.router, docs.router, picture.router):
         app.include_router(router)
+    if hears_the_authority(settings, ledger):
+        app.include_router(authority_logouts.router)
+    else:
+        _log.warning("logouts_elsewhere_are_not_heard", cure="one machine with a ledger in a file")
     return app
 
 

@@ -32,7 +32,7 @@
     │   ├── RequestStalled                the body stopped arriving
     │   ├── TooManyRequests               more calls, or more at a time, than this session or address may make
     │   └── SpeculativeRequest            prefetch and prerender have no effect here
-    ├── InvalidLogoutToken
+    ├── InvalidLogoutToken                one numbered check of a back-channel logout token failed, or it came twice
     ├── UpstreamUnauthorized              the API refused the token that we sent: not a lost session
     └── Unavailable                       an outage, ours or a peer's; never a 401
         ├── AuthorizationServerUnavailable
@@ -270,9 +270,13 @@ class SpeculativeRequest(RequestRefused):
 
 
 class InvalidLogoutToken(BFFError):
-    """A back-channel logout token failed one step of OIDC Back-Channel Logout 2.6."""
+    """A back-channel logout token failed one step of OIDC Back-Channel Logout 2.6. ``step`` names it."""
 
     public = "The logout token was refused."
+
+    def __init__(self, step: str, detail: str = "") -> None:
+        super().__init__(f"step {step}: {detail}" if detail else f"step {step}")
+        self.step = step
 
 
 class UpstreamUnauthorized(BFFError):

@@ -68,7 +68,13 @@ def registration_of(settings: BFFSettings) -> Registration:
         ),
         end_session_hint=authority.end_session,
         sends_prompt_create=authority.profile != "entra-external-id",
+        front_channel_sid_alone=authority.profile == "entra-external-id",
     )
+
+
+def hears_the_authority(settings: BFFSettings, ledger: Ledger) -> bool:
+    """Whether a logout that the authorization server tells us of would hold: everywhere, and after a restart (F13)."""
+    return ledger.durable and settings.session.machines == 1
 
 
 def authentication_of(authority: AuthoritySettings) -> ClientAuthentication:

@@ -68,7 +68,7 @@ def test_the_api_is_registered_as_the_article_says(desk: Desk) -> None:
     assert [one["name"] for one in api["optionalClaims"]["accessToken"]] == ["idtyp"]
 
 
-@pytest.mark.req("T-10", "T-11", "T-13", "T-14")
+@pytest.mark.req("T-10", "T-11", "T-13", "T-14", "F34")
 def test_the_client_comes_back_to_both_addresses_and_asks_for_four_permissions(desk: Desk) -> None:
     """The redirect URIs are the callback and the end of sign-out; no implicit grant; a front-channel logout URL."""
     assert desk.runs("apply", "--public-url", "https://todo.example.com/") == 0
@@ -78,6 +78,7 @@ def test_the_client_comes_back_to_both_addresses_and_asks_for_four_permissions(d
         "logoutUrl": "https://todo.example.com/bff/frontchannel-logout",
         "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False},
     }
+    assert [one["name"] for one in client["optionalClaims"]["idToken"]] == ["sid"]
     access = {one["resourceAppId"]: one["resourceAccess"] for one in client["requiredResourceAccess"]}
     ours = {one["id"] for one in api["api"]["oauth2PermissionScopes"]}
     assert {one["id"] for one in access[api["appId"]]} == ours

@@ -138,16 +138,19 @@ def _bits(jwk: Mapping[str, Any]) -> int:
 
 
 def _single_sign_out(document: Mapping[str, Any], settings: BFFSettings) -> Iterator[Finding]:
-    origin = settings.origin
-    if document.get("backchannel_logout_supported") is True:
-        yield passed("single sign-out", f"by back channel: register {origin}/bff/backchannel-logout.")
-    elif document.get("frontchannel_logout_supported") is True:
+    origin, session = settings.origin, settings.session
+    if session.machines > 1 or session.ledger == "memory":
         yield warned(
             "single sign-out",
-            "the server has front-channel logout only. It loads a frame of another site, into which browsers send no "
-            f"SameSite=Strict cookie: with store = {settings.session.store} a sign-out elsewhere does not end the "
-            "session here.",
-            "keep session.absolute short; sign-out from here ends both",
+            "a sign-out elsewhere does not end the session here: it would hold on one machine, or until a restart.",
+            'one machine, and ledger = "file:…"',
+        )
+    elif document.get("backchannel_logout_supported") is True:
+        yield passed("single sign-out", f"by back channel: register {origin}/bff/backchannel-logout.")
+    elif document.get("frontchannel_logout_supported") is True:
+        yield passed(
+            "single sign-out",
+            f"by front channel: register {origin}/bff/frontchannel-logout, and have the claim sid put into ID tokens.",
         )
     else:
         yield warned(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from bff.errors import AuthorizationRefused, InvalidAuthorizationResponse
-from bff.oidc.messages import AuthorizationResponse, Claims, LoginRequest, LoginTransaction
+from bff.oidc.messages import AuthorizationResponse, Claims, LoginRequest, LoginTransaction, LogoutNotice
 from bff.oidc.metadata import AuthorizationServer
 from bff.oidc.registration import Registration
 
 MAX_URL_CHARACTERS = 7_000
+MAX_SID_CHARACTERS = 255
 ERROR_CODES = frozenset({
     "access_denied", "account_selection_required", "consent_required", "interaction_required", "invalid_scope",
     "login_required", "server_error", "temporarily_unavailable",
@@ -74,6 +76,29 @@ def end_session_address(
     if isinstance(login_hint, str) and login_hint:
         parameters["logout_hint"] = login_hint
     return _with_query(endpoint, parameters)
+
+
+def front_channel_notice(
+    parameters: Sequence[tuple[str, str]], registration: Registration, *, now: float
+) -> LogoutNotice | None:
+    """The session that a front-channel logout address names (Front-Channel Logout 3), or None.
+
+    ``iss`` and ``sid`` come together, and once each. Where the registration says so, ``sid`` comes alone and means our
+    one issuer (rule F34); an ``iss`` that is sent must be that issuer all the same.
+    """
+    given = dict(parameters)
+    sid, issuer = given.get("sid", ""), given.get("iss")
+    alone = issuer is None and registration.front_channel_sid_alone
+    repeated = len(given) != len(parameters)
+    if repeated or not 0 < len(sid) <= MAX_SID_CHARACTERS or not (alone or issuer == registration.issuer):
+        return None
+    return LogoutNotice(issuer=registration.issuer, issued_at=now, authority_sid=sid)
+
+
+def origins_of(*endpoints: str | None) -> tuple[str, ...]:
+    """The origins of these endpoints, each once (RFC 6454 6.2)."""
+    parts = [urlsplit(endpoint) for endpoint in endpoints if endpoint is not None]
+    return tuple(dict.fromkeys(f"{part.scheme}://{part.netloc}" for part in parts))
 
 
 def _prompt(asked: str, registration: Registration, server: AuthorizationServer) -> str | None:

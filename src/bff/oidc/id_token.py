@@ -20,40 +20,40 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from authlib.oidc.core import CodeIDToken
 from joserfc.errors import JoseError
-from joserfc.util import urlsafe_b64decode
 
 from bff.errors import InvalidIDToken
-from bff.oidc.key_set import VerificationKey
 from bff.oidc.messages import Claims, LoginTransaction
-from bff.oidc.strict_json import parse_object
+from bff.oidc.signed_token import (
+    KEY_NOT_PUBLISHED,
+    MAX_CHARACTERS,
+    MAX_SUBJECT_CHARACTERS,
+    KeySource,
+    audiences_of,
+    instant_of,
+    signed_claims,
+)
 
-MAX_CHARACTERS = 16 * 1024
-MAX_KID_CHARACTERS = 256
-MAX_SUBJECT_CHARACTERS = 255
+__all__ = [
+    "KEY_NOT_PUBLISHED",
+    "MAX_AGE_SECONDS",
+    "MAX_CHARACTERS",
+    "UNDECIDED",
+    "Expectation",
+    "KeySource",
+    "verify_id_token",
+]
+
 MAX_AGE_SECONDS = 600.0
 """How long before now an ID token may have been issued: the life of a code. (Entra dates its tokens 5 minutes back.)"""
-KEY_NOT_PUBLISHED = "6, key"
-"""The step that fails when no published key fits the token."""
+_TYPES = frozenset({"JWT"})
 UNDECIDED = frozenset({KEY_NOT_PUBLISHED, "9", "10"})
 """Steps that fail for a late key set or a wrong clock as well, and so alone prove nothing about a person."""
-
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)+")
-_REFUSED_HEADERS = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
-
-
-class KeySource(Protocol):
-    """Where the issuer's keys come from; ``KeySet`` is one."""
-
-    async def matching(self, *, kid: str | None, alg: str, refetch: bool = False) -> Sequence[VerificationKey]:
-        """The published keys that may have signed; ``refetch`` looks at the issuer once more, if that is due."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +85,10 @@ async def verify_id_token(id_token: str, *, keys: KeySource, expected: Expectati
 
     Raises AuthorizationServerUnavailable where the issuer's keys cannot be had.
     """
-    header, payload = await _signed_content(id_token, keys, expected.algorithms)
-    claims = _read_object(payload)
+    # Another type is another kind of token: a logout token, an access token (RFC 8725 3.11).
+    header, claims = await signed_claims(
+        id_token, keys=keys, algorithms=expected.algorithms, types=_TYPES, refuse=InvalidIDToken
+    )
     _step_2_issuer(claims, expected)
     _step_3_audience(claims, expected)
     _step_4_and_5_authorized_party(claims, expected)
@@ -102,58 +104,6 @@ async def verify_id_token(id_token: str, *, keys: KeySource, expected: Expectati
     _binds_the_access_token(claims, header["alg"], expected.access_token)
     _authlib_agrees(claims, header, expected)
     return claims
-
-
-async def _signed_content(id_token: str, keys: KeySource, algorithms: Sequence[str]) -> tuple[Mapping[str, Any], bytes]:
-    signing_input, header, payload, signature = _step_0_and_1_form(id_token)
-    alg, kid = header.get("alg"), header.get("kid")
-    # 7 and 8. From our settings, never from the header or the metadata (RFC 8725 3.1); no setting can name a MAC.
-    if not isinstance(alg, str) or alg not in algorithms:
-        raise InvalidIDToken("7", "its algorithm is none of authority.algorithms")
-    # 6. Once with the keys we know, and once more after a refetch: for a key that is new, or new under an old name.
-    candidates: Sequence[VerificationKey] = ()
-    for refetch in (False, True):
-        candidates = await keys.matching(kid=kid, alg=alg, refetch=refetch)
-        if any(key.verifies(alg=alg, signing_input=signing_input, signature=signature) for key in candidates):
-            return header, payload
-    if not candidates:
-        raise InvalidIDToken(KEY_NOT_PUBLISHED, "the issuer publishes no key for it")
-    raise InvalidIDToken("6", "no published key made its signature")
-
-
-def _step_0_and_1_form(id_token: str) -> tuple[bytes, Mapping[str, Any], bytes, bytes]:
-    if len(id_token) > MAX_CHARACTERS or not _COMPACT.fullmatch(id_token):
-        raise InvalidIDToken("0", f"it is no compact token of at most {MAX_CHARACTERS} characters")
-    parts = id_token.encode("ascii").split(b".")
-    if len(parts) == 5:  # noqa: PLR2004 — a JWE has five parts (RFC 7516 3.1)
-        raise InvalidIDToken("1", "it is encrypted")
-    if len(parts) != 3:  # noqa: PLR2004 — a JWS has three parts (RFC 7515 3.1)
-        raise InvalidIDToken("0", "it has not three parts")
-    try:
-        header_bytes, payload, signature = (urlsafe_b64decode(part) for part in parts)
-    except ValueError:
-        raise InvalidIDToken("0", "a part of it is not base64url") from None
-    header = _read_object(header_bytes)
-    _check_header(header)
-    return parts[0] + b"." + parts[1], header, payload, signature
-
-
-def _read_object(content: bytes) -> dict[str, Any]:
-    try:
-        return parse_object(content)
-    except ValueError as malformed:
-        raise InvalidIDToken("0", str(malformed)) from None
-
-
-def _check_header(header: Mapping[str, Any]) -> None:
-    if refused := sorted(_REFUSED_HEADERS.intersection(header)):
-        raise InvalidIDToken("0", f"its header holds {', '.join(refused)}")
-    typ, kid = header.get("typ", "JWT"), header.get("kid", "")
-    # Another type is another kind of token: a logout token, an access token (RFC 8725 3.11).
-    if not isinstance(typ, str) or typ.upper() != "JWT":
-        raise InvalidIDToken("0", "its typ is not JWT")
-    if not isinstance(kid, str) or len(kid) > MAX_KID_CHARACTERS:
-        raise InvalidIDToken("0", "its kid is no short text")
 
 
 def _step_2_issuer(claims: Claims, expected: Expectation) -> None:
@@ -268,16 +218,8 @@ def _authlib_agrees(claims: Claims, header: Mapping[str, Any], expected: Expecta
 
 
 def _audiences(claims: Claims) -> frozenset[str]:
-    stated = claims.get("aud")
-    audiences = [stated] if isinstance(stated, str) else stated
-    if not isinstance(audiences, list) or not all(isinstance(audience, str) for audience in audiences):
-        raise InvalidIDToken("3", "aud is neither a text nor a list of texts")
-    return frozenset(audiences)
+    return audiences_of(claims, "3", InvalidIDToken)
 
 
 def _instant(claims: Claims, name: str, step: str) -> float:
-    value = claims.get(name)
-    # A boolean is a number to Python and to nobody else; 2^53 keeps every sum below exact.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**53:
-        raise InvalidIDToken(step, f"{name} is no instant in seconds")
-    return float(value)
+    return instant_of(claims, name, step, InvalidIDToken)

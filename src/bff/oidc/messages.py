@@ -122,5 +122,20 @@ class Refreshed:
     claims: Claims | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogoutNotice:
+    """The authorization server says that one of its sessions is over (Back-Channel Logout 2.4, Front-Channel Logout 3).
+
+    ``authority_sid`` is its session; where there is none, all that ``subject`` began until ``issued_at`` is meant.
+    ``jti`` is the logout token's own name, which a front-channel notice does not have.
+    """
+
+    issuer: str
+    issued_at: float
+    authority_sid: str | None = None
+    subject: str | None = None
+    jti: str | None = None
+
+
 def _is_visible_ascii(value: str) -> bool:
     return all("\x20" <= character <= "\x7e" for character in value)

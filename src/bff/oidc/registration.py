@@ -26,7 +26,8 @@ class Registration:
     ``metadata_url`` is independent of ``issuer``. ``algorithms`` are those an ID token may be signed with, whatever the
     server's metadata offers. ``authorize_params`` go into every authorization request, below what the request itself
     asks for. ``sends_prompt_create`` is False for a server that is not known to honour it: its page is then the
-    ordinary one. Raises ConfigurationError with all causes at once.
+    ordinary one. ``front_channel_sid_alone`` is for a server whose front-channel logout names no issuer. Raises
+    ConfigurationError with all causes at once.
     """
 
     issuer: str
@@ -43,6 +44,7 @@ class Registration:
     require: tuple[Rule, ...] = ()
     end_session_hint: Literal["logout_hint", "id_token_hint"] = "logout_hint"
     sends_prompt_create: bool = True
+    front_channel_sid_alone: bool = False
 
     def __post_init__(self) -> None:
         causes = [*self._address_causes(), *self._parameter_causes(), *self._rule_causes()]

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -24,15 +24,24 @@ from bff.errors import (
     RefreshRefused,
 )
 from bff.oidc.back_channel import BackChannel
-from bff.oidc.front_channel import asked_parameters, check_issuer, code_of, end_session_address
+from bff.oidc.front_channel import (
+    asked_parameters,
+    check_issuer,
+    code_of,
+    end_session_address,
+    front_channel_notice,
+    origins_of,
+)
 from bff.oidc.id_token import UNDECIDED, Expectation, verify_id_token
 from bff.oidc.key_set import KeySet
+from bff.oidc.logout_token import LogoutExpectation, verify_logout_token
 from bff.oidc.messages import (
     AuthorizationRequest,
     AuthorizationResponse,
     Claims,
     LoginRequest,
     LoginTransaction,
+    LogoutNotice,
     Refreshed,
     SignIn,
     TokenSet,
@@ -71,6 +80,7 @@ class RelyingParty:
             clock=clock,
         )
         self._keys = KeySet(metadata=self._metadata, back_channel=self._back_channel, clock=clock)
+        self._missed_sid = False
         self._client = TokenClient(registration, self._back_channel, clock)
 
     async def begin_login(self, request: LoginRequest) -> tuple[AuthorizationRequest, LoginTransaction]:
@@ -119,6 +129,7 @@ class RelyingParty:
         expected = self._expectation(tokens, transaction=transaction)
         claims = await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
         require(self._registration.require, claims)
+        self._miss_sid(claims)
         return SignIn(
             issuer=server.issuer, subject=claims["sub"], claims=claims, tokens=tokens, transaction=transaction
         )
@@ -183,6 +194,33 @@ class RelyingParty:
             return None
         return end_session_address(endpoint, self._registration, state=state, claims=claims, id_token=id_token)
 
+    async def back_channel_logout(self, logout_token: str) -> LogoutNotice:
+        """Whose session is over, from a verified logout token (Back-Channel Logout 2.6).
+
+        Raises InvalidLogoutToken, and AuthorizationServerUnavailable where the issuer's keys cannot be had.
+        """
+        expected = LogoutExpectation(
+            issuer=self._registration.issuer,
+            client_id=self._registration.client_id,
+            algorithms=self._registration.algorithms,
+            now=self._clock.now(),
+            leeway=self._registration.leeway_seconds,
+        )
+        return await verify_logout_token(logout_token, keys=self._keys, expected=expected)
+
+    def front_channel_logout(self, parameters: Sequence[tuple[str, str]]) -> LogoutNotice | None:
+        """Whose session is over, from the address of a frame; None where it does not name one (rule F34)."""
+        return front_channel_notice(parameters, self._registration, now=self._clock.now())
+
+    async def front_channel_origins(self) -> tuple[str, ...]:
+        """The origins whose pages may frame ours: those of the authorization and the end-session endpoint."""
+        try:
+            server = await self._metadata.current()
+        except AuthorizationServerUnavailable as outage:
+            logger.warning("nobody may frame the front-channel logout for now: %s", outage.detail)
+            return ()
+        return origins_of(server.authorization_endpoint, server.end_session_endpoint)
+
     async def ready(self) -> bool:
         """Whether a sign-in could be completed now: metadata and keys are at hand."""
         try:
@@ -192,6 +230,14 @@ class RelyingParty:
             logger.warning("not ready: %s", outage.detail)
             return False
         return True
+
+    def _miss_sid(self, claims: Claims) -> None:
+        """Say once that a sign-out elsewhere will end nothing here (rule F34)."""
+        if self._registration.front_channel_sid_alone and "sid" not in claims and not self._missed_sid:
+            self._missed_sid = True
+            logger.warning(
+                "ID tokens hold no sid: front-channel logout can name no session. Add the optional claim sid"
+            )
 
     async def _redeem(self, server: AuthorizationServer, code: str, transaction: LoginTransaction) -> TokenSet:
         members = await self._client.redeem(

@@ -16,14 +16,18 @@ from bff.clock import Clock
 from bff.errors import MalformedRequest
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.relying_party import RelyingParty
+from bff.relay.fair_use import FairUse
 from bff.relay.relay import PRESENTED
 from bff.session.access_tokens import AccessTokens
+from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.cookies import Jar
 from bff.session.ledger import Ledger
 from bff.session.model import Session
 from bff.session.vault import Presented, SessionVault
 
 MAX_QUERY_BYTES = 8192
+MAX_FORM_BYTES = 16 * 1024
+MAX_FORM_FIELDS = 64
 POLICY = "bff_policy"
 
 
@@ -35,9 +39,12 @@ class Services:
     vault: SessionVault
     tokens: AccessTokens
     ledger: Ledger
+    authority_logouts: AuthorityLogouts
     antiforgery: Antiforgery
     clock: Clock
     public_claims: tuple[str, ...]
+    frames: FairUse
+    framed_by: tuple[str, ...]
 
 
 def services(request: Request) -> Services:
@@ -55,6 +62,19 @@ def query_pairs(request: Request) -> list[tuple[str, str]]:
         return parse_qsl(query.decode("ascii"), keep_blank_values=True, strict_parsing=bool(query), errors="strict")
     except ValueError as error:
         raise MalformedRequest("query is not form-urlencoded") from error
+
+
+async def form_pairs(request: Request) -> list[tuple[str, str]]:
+    """The decoded fields of a form of at most 16 KiB, in order and with repetitions; MalformedRequest for any other."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_BYTES:
+            raise MalformedRequest("form too large")
+    try:
+        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS)
+    except ValueError as error:
+        raise MalformedRequest("form is not urlencoded") from error
 
 
 def jar_of(request: Request) -> Jar:
@@ -97,6 +117,7 @@ setattr(require_session, POLICY, "session")
 
 ServicesOf = Annotated[Services, Depends(services)]
 Query = Annotated[list[tuple[str, str]], Depends(query_pairs)]
+Form = Annotated[list[tuple[str, str]], Depends(form_pairs)]
 Cookies = Annotated[Jar, Depends(jar_of)]
 Presentation = Annotated[Presented, Depends(presented_of)]
 CurrentSession = Annotated[Session, Depends(require_session)]

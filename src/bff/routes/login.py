@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Annotated
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from bff.errors import BFFError, LoginLoop, MalformedRequest
+from bff.errors import BFFError, LoginLoop
 from bff.gate.login_request import parse_login_request
 from bff.oidc.messages import AuthorizationResponse, LoginTransaction
-from bff.routes.dependencies import Cookies, Query, Services, ServicesOf, guarded, query_pairs
+from bff.routes.dependencies import Cookies, Query, Services, ServicesOf, form_pairs, guarded, query_pairs
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.cookies import Jar, SetCookie
 from bff.session.model import Session
@@ -20,7 +19,6 @@ from bff.session.vault import Landing
 from bff.telemetry import metrics
 from bff.telemetry.logs import trace_id
 
-MAX_FORM_BYTES = 16 * 1024
 MAX_ATTEMPTS = 3
 router = APIRouter(include_in_schema=False)
 
@@ -52,17 +50,7 @@ async def login(services: ServicesOf, query: Query, jar: Cookies) -> Response:
 
 async def _response_pairs(request: Request) -> list[tuple[str, str]]:
     """The parameters of an authorization response: the query, or a form of at most 16 KiB (response_mode=form_post)."""
-    if request.method == "GET":
-        return query_pairs(request)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise MalformedRequest("form too large")
-    try:
-        return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict")
-    except ValueError as error:
-        raise MalformedRequest("form is not urlencoded") from error
+    return query_pairs(request) if request.method == "GET" else await form_pairs(request)
 
 
 @router.api_route("/bff/callback", methods=["GET", "POST"], dependencies=[Depends(guarded("callback"))])

@@ -89,6 +89,13 @@ class EndingsView:
                 found = before
         return found
 
+    def knows(self, ending: Ending) -> bool:
+        """Whether this ending, or one that says as much, is known already."""
+        if ending.before is None:
+            return self.has_ended(ending.mark)
+        known = self._ended_before.get(ending.mark)
+        return known is not None and known.before is not None and known.before >= ending.before
+
     def has_ended(self, mark: bytes) -> bool:
         """Whether one sid, ours or the authorization server's, is known to be over."""
         return mark in self._ended

@@ -90,7 +90,7 @@ class FileLedger:
         self.view.learn(ending)
         kind = "ended" if ending.before is None else "ended_before"
         row = (kind, ending.mark, ending.before, ending.reason.value, ending.at, ending.until)
-        await self._write(lambda: self._append(row))
+        await self._write(lambda: self._append_once(row))
 
     async def spend_login(self, login: bytes, until: float) -> bool:
         """The primary key decides who is first."""
@@ -199,6 +199,15 @@ class FileLedger:
 
     def _append(self, row: tuple[object, ...]) -> None:
         self._change("INSERT INTO events (kind, mark, number, reason, at, until) VALUES (?, ?, ?, ?, ?, ?)", *row)
+
+    def _append_once(self, row: tuple[object, ...]) -> None:
+        """Whoever says a fact again makes the file no longer."""
+        kind, mark, number = row[:3]
+        known = self._writing.execute(
+            "SELECT 1 FROM events WHERE mark = ? AND kind = ? AND number IS ? LIMIT 1", (mark, kind, number)
+        )
+        if known.fetchone() is None:
+            self._append(row)
 
     def _trim(self) -> None:
         if self._clock.monotonic() - self._trimmed_at < _TRIM_EVERY:

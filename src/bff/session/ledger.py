@@ -47,7 +47,7 @@ class Ledger(Protocol):
         ...
 
     async def spend_login(self, login: bytes, until: float) -> bool:
-        """Whether this call was the first to spend a login (rule F18)."""
+        """Whether this call was the first to spend a login (rule F18), or whatever else has a mark and counts once."""
         ...
 
     async def release_login(self, login: bytes) -> None:

@@ -50,6 +50,11 @@ def mark_of_login(state: str) -> bytes:
     return _digest("login", state)
 
 
+def mark_of_logout_token(issuer: str, jti: str) -> bytes:
+    """The mark of one logout token, by which it is heard once (OIDC Back-Channel Logout 2.6, step 8)."""
+    return _digest("logout token", issuer, jti)
+
+
 def tag(sid: str, purpose: str) -> str:
     """A public name for a session: an HMAC that the sid itself, 128 random bits, is the key of.
 

@@ -12,6 +12,7 @@ from bff.settings.faults import Duration, Table, refuse, url_fault
 
 SAMPLE_SECRETS = re.compile(r"enter_the|change[-_ ]?me|your[-_ ]|example|secret$|^(.)\1+$|password|<.*>", re.IGNORECASE)
 MIN_SECRET_CHARACTERS = 16
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 RATE = re.compile(r"[1-9]\d{0,8}/(?:[1-9]\d{0,3} ?)?(?:second|minute|hour|day)")
 
 
@@ -74,6 +75,7 @@ class AuthoritySettings(Table):
     proxy_url: str | None = None
     leeway_seconds: int = Field(default=30, ge=0, le=120)
     require: tuple[RuleSettings, ...] = ()
+    logout_framed_by: tuple[str, ...] = ()
 
     KNOWN_ALGORITHMS: ClassVar[frozenset[str]] = frozenset(
         {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
@@ -169,6 +171,11 @@ class AuthoritySettings(Table):
             }
             & set(self.authorize_params)
         )
+        faults += [
+            f"logout_framed_by: {origin!r} is no https origin. Cure: write it like https://login.example"
+            for origin in self.logout_framed_by
+            if url_fault("", origin) or not ORIGIN.fullmatch(origin)
+        ]
         if ours:
             faults.append(f"authorize_params sets {', '.join(ours)}, which never vary. Cure: remove them")
         return faults

@@ -203,11 +203,11 @@ async def test_the_clock_is_measured(tmp_path: Path, seconds: float, level: str)
 
 @pytest.mark.req("K-24")
 async def test_entras_shape_is_told_what_it_cannot_do(tmp_path: Path) -> None:
-    """Thin metadata: no PKCE statement is a warning, and front-channel logout only is said not to reach a cookie."""
+    """Thin metadata: no PKCE statement is a warning, and what front-channel logout needs is said."""
     async with opened_house(tmp_path, authority={"shape": "entra"}) as house:
         findings = await findings_of(house)
     assert failures(findings) == []
-    assert "front-channel logout only" in of(findings, "single sign-out", "warn")[0]
+    assert "/bff/frontchannel-logout, and have the claim sid" in of(findings, "single sign-out", "pass")[0]
     assert of(findings, "pkce", "warn")
 
 

@@ -29,7 +29,7 @@ def importers(*libraries: str) -> set[str]:
     ("library", "doors"),
     [
         ("authlib", {"token_client", "client_authentication", "id_token"}),
-        ("joserfc", {"key_set", "id_token", "client_authentication"}),
+        ("joserfc", {"key_set", "id_token", "signed_token", "client_authentication"}),
         ("cryptography", {"client_authentication"}),
         ("jose", set()),
     ],

@@ -141,7 +141,8 @@ def picture(request: Request) -> Response:
         raise UnknownRoute
     drawn = "".join(_story(story) for kind in TITLES if (story := journal.stories.get(kind)) is not None)
     page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>What just happened</title>
-<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/assets/style.css"></head><body><main>
+<meta name="viewport" content="width=device-width"><link rel="stylesheet" href="/assets/style.css">
+<link rel="stylesheet" href="/assets/picture.css"></head><body><main>
 <h1>What just happened</h1>
 <p>Drawn on this development machine, from this process's memory. {HIDDEN_WORDS}</p>
 {drawn or "<p>Nothing yet. <a href='/bff/login'>Sign in</a>, then come back.</p>"}
@@ -171,8 +172,8 @@ def _story(story: Story) -> str:
     rows = "".join(_row(hop, first) for hop in story.hops)
     return (
         f"<h2>{TITLES[story.kind]}</h2>"
-        f'<svg viewBox="0 0 760 {height}" width="100%" font-size="13" fill="currentColor" role="img" '
-        f'aria-label="{TITLES[story.kind]}, {len(story.hops)} hops; the list below says the same">{lanes}{arrows}</svg>'
+        f'<figure tabindex="0"><svg viewBox="0 0 760 {height}" width="100%" font-size="13" fill="currentColor" role="img" '
+        f'aria-label="{TITLES[story.kind]}, {len(story.hops)} hops; the list below says the same">{lanes}{arrows}</svg></figure>'
         f"<ol>{rows}</ol>"
     )
 
@@ -191,6 +192,8 @@ def _arrow(number: int, hop: Hop, first: float) -> str:
 
 
 def _short(hop: Hop) -> str:
+    if hop.target == "browser":
+        return hop.what.partition(" (")[0]
     method, _, rest = hop.what.partition(" ")
     path = rest.split(" ", 1)[0]
     return hop.what if len(hop.what) < 36 else f"{method} …/{path.rstrip('/').rpartition('/')[2]}"  # noqa: PLR2004 — what fits between two lanes

@@ -64,5 +64,14 @@ def test_each_extra_is_enough_for_its_part(extra: str, wheel: Path, constraints:
     subprocess.run([*install, "-c", str(constraints), f"{wheel}[{extra}]"], check=True, capture_output=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([python, "-W", "error", "-c", program], check=True, cwd=tmp_path, env=environment)
+    if extra == "resource-server":
+        call: list[str | Path] = [
+            python,
+            "-W",
+            "error",
+            ROOT / "tests/packaging/calls_protected_api.py",
+            ROOT / "examples",
+        ]
+        subprocess.run(call, check=True, cwd=tmp_path, env=environment)
     absent = "import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, sys.argv[1:])))"
     subprocess.run([python, "-c", absent, *foreign], check=True, cwd=tmp_path, env=environment)

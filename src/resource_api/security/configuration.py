@@ -47,7 +47,7 @@ def introspection_faults(
     if not introspection.client_id or not introspection.client_secret:
         yield "introspection_client_id or its secret is empty. Cure: a client of this API's own (RFC 7662 2.1)"
     if rules.profile == "entra-v2" or len(issuers) != 1:
-        yield "introspection_url needs one issuer and profile rfc9068 or jwt. Cure: remove it; Entra has no opaque tokens"
+        yield "introspection_url needs one issuer, and profile rfc9068 or jwt. Cure: remove it (no opaque tokens)"
 
 
 def well_known_url(resource: str) -> str:

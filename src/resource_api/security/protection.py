@@ -32,12 +32,13 @@ def protect(app: FastAPI, server: ResourceServer) -> None:
 
     @asynccontextmanager
     async def lifespan(started: FastAPI) -> AsyncIterator[Any]:
-        audit_routes(started, server)
-        server.begin()
+        current: ResourceServer = started.state.resource_server  # a test may have put a replica there
+        audit_routes(started, current)
+        current.begin()
         try:
             async with inner(started) as state:
                 yield state
         finally:
-            await server.aclose()
+            await current.aclose()
 
     app.router.lifespan_context = lifespan

@@ -64,6 +64,7 @@ class ResourceServer:
         self.app_roles = app_roles
         self.resource = resource
         self.metadata_url = well_known_url(resource) if resource is not None else None
+        self._trusted, self._introspection = trusted, introspection
         self._clock = clock or SystemClock()
         self._verified = VerifiedTokens(self._clock)
         self._client = _client(ca_file, transport)
@@ -86,6 +87,24 @@ class ResourceServer:
             algorithms=self.rules.algorithms,
             on_change=self._verified.forget_all,
         )
+
+    def replica(self, transport: httpx.AsyncBaseTransport, *, clock: Clock | None = None) -> ResourceServer:
+        """Another server of the same decisions, whose authorization server is found behind ``transport``: for tests."""
+        return ResourceServer(
+            issuers=self._trusted,
+            rules=self.rules,
+            scopes=self.scopes,
+            app_roles=self.app_roles,
+            resource=self.resource,
+            introspection=self._introspection,
+            transport=transport,
+            clock=clock,
+        )
+
+    @property
+    def trusted(self) -> tuple[Issuer, ...]:
+        """The issuers as they were configured, templates unfilled."""
+        return tuple(self._trusted)
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
         """The caller of a request, by its ASGI headers. Raises AuthenticationError or Unavailable."""

@@ -70,7 +70,8 @@ class Wanted:
         """The BFF's registration (T-10, T-11, T-13, T-14): web platform only, no implicit grant."""
         web: JSON = found.get("web") or {}
         claims: JSON = found.get("optionalClaims") or {}
-        sid = [{"name": "sid", "essential": False, "additionalProperties": []}]  # what a front-channel logout names
+        # sid lets a sign-out elsewhere end the session here; login_hint spares a person the question whom to sign out.
+        told = [{"name": name, "essential": False, "additionalProperties": []} for name in ("sid", "login_hint")]
         return {
             "displayName": found.get("displayName", "ciam-client-app"),
             "signInAudience": "AzureADMyOrg",
@@ -80,7 +81,7 @@ class Wanted:
                 "logoutUrl": f"{self.public_url}/bff/frontchannel-logout",
                 "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False},
             },
-            "optionalClaims": {"idToken": merged(claims.get("idToken"), sid, "name")},
+            "optionalClaims": {"idToken": merged(claims.get("idToken"), told, "name")},
             "requiredResourceAccess": merged(found.get("requiredResourceAccess"), access, "resourceAppId"),
         }
 

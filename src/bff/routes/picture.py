@@ -172,8 +172,9 @@ def _story(story: Story) -> str:
     rows = "".join(_row(hop, first) for hop in story.hops)
     return (
         f"<h2>{TITLES[story.kind]}</h2>"
-        f'<figure tabindex="0"><svg viewBox="0 0 760 {height}" width="100%" font-size="13" fill="currentColor" role="img" '
-        f'aria-label="{TITLES[story.kind]}, {len(story.hops)} hops; the list below says the same">{lanes}{arrows}</svg></figure>'
+        f'<figure tabindex="0"><svg viewBox="0 0 760 {height}" width="100%" font-size="13" fill="currentColor" '
+        f'role="img" aria-label="{TITLES[story.kind]}, {len(story.hops)} hops; the list below says the same">'
+        f"{lanes}{arrows}</svg></figure>"
         f"<ol>{rows}</ol>"
     )
 

@@ -71,7 +71,9 @@ class Wanted:
         web: JSON = found.get("web") or {}
         claims: JSON = found.get("optionalClaims") or {}
         # sid lets a sign-out elsewhere end the session here; login_hint spares a person the question whom to sign out.
-        told = [{"name": name, "essential": False, "additionalProperties": []} for name in ("sid", "login_hint")]
+        told: list[JSON] = [
+            {"name": name, "essential": False, "additionalProperties": []} for name in ("sid", "login_hint")
+        ]
         return {
             "displayName": found.get("displayName", "ciam-client-app"),
             "signInAudience": "AzureADMyOrg",

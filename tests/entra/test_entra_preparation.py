@@ -78,7 +78,6 @@ def test_the_client_comes_back_to_both_addresses_and_asks_for_four_permissions(d
         "logoutUrl": "https://todo.example.com/bff/frontchannel-logout",
         "implicitGrantSettings": {"enableAccessTokenIssuance": False, "enableIdTokenIssuance": False},
     }
-    assert [one["name"] for one in client["optionalClaims"]["idToken"]] == ["sid"]
     assert [one["name"] for one in client["optionalClaims"]["idToken"]] == ["sid", "login_hint"]
     access = {one["resourceAppId"]: one["resourceAccess"] for one in client["requiredResourceAccess"]}
     ours = {one["id"] for one in api["api"]["oauth2PermissionScopes"]}

@@ -36,12 +36,13 @@ from bff.relay.fair_use import FairUse
 from bff.relay.relay import Relay
 from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
-from bff.routes import authority_logouts, docs, health, login, logout, pages, picture, user
+from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.cookie_vault import CookieVault
+from bff.session.ending_watch import EndingWatch
 from bff.session.ledger import open_ledger
 from bff.session.vault import Presented
 from bff.settings import BFFSettings
@@ -81,6 +82,7 @@ def create_app(
     ledger = open_ledger(settings.session.ledger, clock)
     vault = vault_of(settings, ledger, clock)
     tokens = AccessTokens(relying_party, vault, ledger, clock)
+    endings = EndingWatch(ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = upstream_of(settings, transport, clock)
     journal = Journal(clock) if settings.page.picture else None
@@ -110,6 +112,7 @@ def create_app(
         antiforgery=antiforgery,
         clock=clock,
         public_claims=settings.session.claims,
+        endings=endings,
         authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
         frames=FairUse(per_address=FRAMES_PER_ADDRESS),
         framed_by=authority.logout_framed_by,
@@ -118,8 +121,9 @@ def create_app(
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
-    app.state.closing = [tokens.aclose, client_tokens.aclose, vault.aclose, upstream.aclose, http.aclose, ledger.aclose]
-    for router in (login.router, logout.router, user.router, health.router, docs.router, picture.router):
+    used = (endings, tokens, client_tokens, vault, upstream, http, ledger)
+    app.state.closing = [one.aclose for one in used]
+    for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
         app.include_router(router)
     if hears_the_authority(settings, ledger):
         app.include_router(authority_logouts.router)
@@ -198,8 +202,8 @@ class _Answer:
 
 
 def _slides(scope: Scope) -> bool:
-    """A poll says ``X-BFF-Slide: 0``: it must not keep a session alive that nobody uses (rule F19)."""
-    return (b"x-bff-slide", b"0") not in scope["headers"]
+    """A poll says ``X-BFF-Slide: 0``, and a stream is one: it keeps no session alive that nobody uses (F19, F28)."""
+    return scope["path"] != events.PATH and (b"x-bff-slide", b"0") not in scope["headers"]
 
 
 @asynccontextmanager

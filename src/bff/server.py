@@ -19,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bff.errors import ConfigurationError
+from bff.routes.events import LEAVING
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEAD_FIELDS = 100
@@ -159,6 +160,14 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         """Offer the app a way to answer in one piece (``WHOLE``)."""
         cycle.scope["extensions"] = {WHOLE: partial(_answer_whole, cycle)}  # type: ignore[dict-item]  # ours is no dict
         super()._start_asgi_task(cycle, app)
+
+    def shutdown(self) -> None:
+        """Tell the answer under way that we are leaving: one that has no end of its own ends now."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        leaving = None if cycle is None else cycle.scope.get("state", {}).get(LEAVING)
+        if leaving is not None:
+            leaving.set()
+        super().shutdown()
 
     def _refuse(self, status: int) -> None:
         """Answer and close. While another response is under way there is nothing to answer: only to close."""

@@ -21,6 +21,7 @@ from bff.relay.relay import PRESENTED
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.cookies import Jar
+from bff.session.ending_watch import EndingWatch
 from bff.session.ledger import Ledger
 from bff.session.model import Session
 from bff.session.vault import Presented, SessionVault
@@ -40,6 +41,7 @@ class Services:
     tokens: AccessTokens
     ledger: Ledger
     authority_logouts: AuthorityLogouts
+    endings: EndingWatch
     antiforgery: Antiforgery
     clock: Clock
     public_claims: tuple[str, ...]

@@ -60,6 +60,8 @@ class CookieVault(LoginCookies, SignOutCookies):
         LoginCookies.__init__(self, policy, cipher, ledger, budget, form_post=form_post)
         SignOutCookies.__init__(self, policy, cipher)
         self.lifetimes = lifetimes or Lifetimes()
+        # Under an idle time of a minute, a stamp a minute would let a session end that is used all the while.
+        self._slide_every = min(_SLIDE_EVERY, self.lifetimes.idle / 4)
         self._view = ledger.view
         self._background: set[asyncio.Task[None]] = set()
         self._sessions = SessionCookies(
@@ -101,7 +103,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         return self._judged(jar, opened, newest)
 
     def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
-        """Ended → deletions; a newer generation → its bytes; a stamp older than a minute → a new one; else nothing.
+        """Ended → deletions; a newer generation → its bytes; a stamp of some age → a new one; else nothing.
 
         A response that starts long after its session's end leaves the jar alone: it may be somebody else's by now.
         """
@@ -116,7 +118,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         newer = self._sessions.newer_than(marks, presented.presented_generation)
         if newer is not None:
             due = self._sessions.cookies(newer, presented.jar)
-        if slides and self._clock.now() - presented.last_activity > _SLIDE_EVERY:
+        if slides and self._clock.now() - presented.last_activity > self._slide_every:
             due.append(self._sessions.stamp(session))
         return due
 

@@ -172,6 +172,21 @@ async def test_an_idle_session_ends_and_an_active_one_does_not() -> None:
 
 
 @pytest.mark.req("F19", "B8")
+@pytest.mark.parametrize("idle", [8.0, 20.0, 60.0, 90.0])
+async def test_a_short_idle_time_slides_with_activity_too(idle: float) -> None:
+    """Whoever acts three times in an idle time stays, however short it is; whoever stops for as long is out."""
+    process, browser = a_process(lifetimes=Lifetimes(idle=idle)), Browser()
+    await signed_in(process, browser)
+    for _ in range(12):
+        process.clock.advance(idle / 3)
+        presented = await process.vault.find_session(browser.jar())
+        assert presented.refusal is None
+        browser.take(process.vault.cookies_due(presented, slides=True))
+    process.clock.advance(idle + 1)
+    assert await reason(process, browser) == "idle"
+
+
+@pytest.mark.req("F19", "B8")
 async def test_a_request_that_does_not_slide_keeps_nobody_alive() -> None:
     """A poll sees the session and leaves it as idle as it was."""
     process, browser = a_process(), Browser()

@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ screenshots: ## take the README's pictures anew
 
 interop: ## authorization servers written by others
 	@deploy/local/interop.sh $(ARGS)
+
+bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay
+	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
 	@$(BIN)/python deploy/local/evidence.py

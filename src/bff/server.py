@@ -12,6 +12,7 @@ import gc
 import os
 from collections.abc import Callable, Coroutine
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 import httptools
@@ -55,9 +56,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.in_head = True  # from the end of one message to the end of the next one's head
         self.head_begun = False
-        self.head_bytes = 0
         self.silent_bytes = 0  # fed to the parser since it last made something of them
         self.upgrading = False
+        self.idle_since = inf
         self.head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
@@ -72,7 +73,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; inside a head in small slices, because it reports a field only when all of it has come."""
-        self._unset_keepalive_if_required()
+        self.idle_since = inf
         position = 0
         while position < len(data) and not self.upgrading and not self.transport.is_closing():
             end = position + _SLICE if self.in_head else len(data)
@@ -98,28 +99,29 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         """A new request: nothing of it has been counted."""
         super().on_message_begin()
         self.in_head = self.head_begun = True
-        self.head_bytes = self.silent_bytes = 0
+        self.silent_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Count the request target."""
-        self._count(len(url))
         super().on_url(url)
+        self._count_fields(0)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a field. What comes after the head is a trailer: dropped, for the app takes it for a header."""
         if not self.in_head:
             return
-        self.head_bytes += len(name) + len(value) + 4
-        if self.head_bytes > MAX_HEAD_BYTES or len(self.headers) == MAX_HEAD_FIELDS:
+        if self.silent_bytes > MAX_HEAD_BYTES - 2 * _SLICE:  # before that, what has arrived cannot be too large
+            self._count_fields(len(name) + len(value) + 4)
+        if len(self.headers) == MAX_HEAD_FIELDS:
             raise _Refusal(431)
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
 
-    def _count(self, size: int) -> None:
-        self.head_bytes += size
-        if self.head_bytes > MAX_HEAD_BYTES:
+    def _count_fields(self, size: int) -> None:
+        known = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if len(self.url) + known + size > MAX_HEAD_BYTES:
             raise _Refusal(431)
 
     def on_headers_complete(self) -> None:
@@ -168,6 +170,28 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         if leaving is not None:
             leaving.set()
         super().shutdown()
+
+    def on_response_complete(self) -> None:
+        """Await the next request, with one timer a connection: one a request would cost more than its parsing."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self.idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._await_idleness(self.timeout_keep_alive)
+
+    def _await_idleness(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        self.timeout_keep_alive_task = None
+        left = self.idle_since + self.timeout_keep_alive - self.loop.time()
+        if left <= 0:
+            self.timeout_keep_alive_handler()
+        elif left < inf:
+            self._await_idleness(left)
 
     def _refuse(self, status: int) -> None:
         """Answer and close. While another response is under way there is nothing to answer: only to close."""

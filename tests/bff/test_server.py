@@ -324,3 +324,52 @@ def test_a_request_under_way_at_shutdown_is_finished() -> None:
             time.sleep(0.005)
     with peer:
         assert peer.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+async def _answers_whole(scope: Any, receive: Any, send: Any) -> None:
+    """An app that answers in one piece what its path names."""
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    fields = [(b"content-type", b"text/plain"), (b"content-length", b"99")]
+    if scope["raw_path"] == b"/split":
+        fields.append((b"x-evil", b"a\r\nset-cookie: a=b"))
+    status = 204 if scope["raw_path"] == b"/none" else 200
+    body = b"" if status == 204 else b"hello"
+    await scope["extensions"][server.WHOLE](status, fields[:1] if status == 204 else fields, body)
+
+
+@pytest.mark.req("F36")
+@pytest.mark.parametrize(
+    ("request_line", "first", "last"),
+    [
+        (b"GET / HTTP/1.1", b"HTTP/1.1 200 OK", b"content-length: 5\r\nconnection: close\r\n\r\nhello"),
+        (b"HEAD / HTTP/1.1", b"HTTP/1.1 200 OK", b"content-length: 99\r\nconnection: close\r\n\r\n"),
+        (b"GET /none HTTP/1.1", b"HTTP/1.1 204 No Content", b"text/plain\r\nconnection: close\r\n\r\n"),
+        (b"GET /split HTTP/1.1", b"HTTP/1.1 500 Internal Server Error", b"Internal Server Error"),
+    ],
+)
+def test_an_answer_in_one_piece_is_framed_by_us(request_line: bytes, first: bytes, last: bytes) -> None:
+    """Its length is the body's own, HEAD and 204 have no body, and no field ends its line early."""
+    with serving(uvicorn_config(_answers_whole, host="127.0.0.1", port=0)) as port:
+        answer = exchange(port, request_line + b"\r\n" + LAST + b"\r\n")
+    assert answer.startswith(first + b"\r\n")
+    assert answer.endswith(last)
+    assert b"set-cookie" not in answer
+
+
+def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
+    """The time that a connection may be idle begins anew with each answer, and ends it once."""
+    config = uvicorn_config(_answers_whole, host="127.0.0.1", port=0)
+    config.timeout_keep_alive = 0.4  # type: ignore[assignment]  # uvicorn declares whole seconds
+    with serving(config) as port, socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+        for _ in range(4):
+            peer.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert peer.recv(65536).endswith(b"hello")
+            time.sleep(0.25)
+        began = time.monotonic()
+        assert peer.recv(1) == b""
+        assert time.monotonic() - began < 1.0

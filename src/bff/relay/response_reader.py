@@ -108,7 +108,7 @@ class ResponseReader:
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) == MAX_HEAD_FIELDS:
             raise ResourceAPIUnavailable("the response head is too large")
-        self.headers.append((name.lower(), value.rstrip(b" \t") if value[-1:] in b" \t" else value))
+        self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""

@@ -17,7 +17,8 @@ def new_span_id() -> str:
 
 def trace_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     """The 32 hexadecimal digits that name this request in logs and problems."""
-    found = [value for name, value in headers if name == b"traceparent"]
-    if len(found) == 1 and (match := _TRACEPARENT.fullmatch(found[0])):
+    sent = dict(headers).get(b"traceparent")
+    match = _TRACEPARENT.fullmatch(sent) if sent is not None else None
+    if match is not None and sum(name == b"traceparent" for name, _ in headers) == 1:
         return match[1].decode()
     return f"{_random.getrandbits(128) or 1:032x}"

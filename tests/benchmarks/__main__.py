@@ -1,0 +1,23 @@
+"""``make bench ONLY=…``: one benchmark, or all of them one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from tests.benchmarks import relay
+
+BENCHES: dict[str, Callable[[], None]] = {"relay": relay.main}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    asked = sys.argv[1:] or list(BENCHES)
+    unknown = [name for name in asked if name not in BENCHES]
+    if unknown:
+        sys.exit(f"{', '.join(unknown)}: no such benchmark. Cure: ONLY={'|'.join(BENCHES)}")
+    for name in asked:
+        BENCHES[name]()
+
+
+main()

@@ -8,7 +8,7 @@ if [ ! -e "$stamp" ] || [ requirements/interop.txt -nt "$stamp" ] || [ pyproject
   .venv-interop/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/interop.txt
   .venv-interop/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
   # Node comes as a wheel: Debian 12's own is too old for the certified server.
-  PATH="$PWD/.venv-interop/bin:$PATH" npm ci --silent --no-audit --no-fund --prefix tests/interop/node
+  PATH="$PWD/.venv-interop/bin:$PATH" npm ci --loglevel=error --no-audit --no-fund --prefix tests/interop/node
   touch "$stamp"
 fi
 PATH="$PWD/.venv-interop/bin:$PATH" exec .venv-interop/bin/python -m pytest -m interop tests/interop "$@"

@@ -58,6 +58,15 @@ def make_secret(graph: Graph, registration: Registration, path: Path, now: datet
     return Kept(path=path, ends=ends)
 
 
+def other_secrets(registration: Registration, path: Path, now: datetime) -> int:
+    """How many more secrets of this registration are good: another machine's, an older one, or one whose answer was
+    lost on its way here.
+    """
+    hint = path.read_text(encoding="utf-8")[:_HINT] if path.is_file() else ""
+    known: list[dict[str, Any]] = registration.application.get("passwordCredentials", [])
+    return sum(one.get("hint") != hint and _instant(one["endDateTime"]) > now for one in known)
+
+
 def kept_certificate(registration: Registration, folder: Path, now: datetime) -> Kept | None:
     """The certificate in ``folder``, where the tenant knows its thumbprint and it does not end within thirty days."""
     path = folder / "certificate.pem"
@@ -76,7 +85,6 @@ def make_certificate(graph: Graph, registration: Registration, folder: Path, now
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    write_secret(folder / "private-key.pem", private.decode())
     credential = {
         "type": "AsymmetricX509Cert",
         "usage": "Verify",
@@ -89,6 +97,8 @@ def make_certificate(graph: Graph, registration: Registration, folder: Path, now
     others: list[dict[str, Any]] = registration.application.get("keyCredentials", [])
     graph.write("PATCH", registration.object_path, {"keyCredentials": [*others, credential]})
     registration.application["keyCredentials"] = [*others, credential]
+    # After the tenant knows it: what runs now keeps a key and a certificate that belong together until then.
+    write_secret(folder / "private-key.pem", private.decode())
     write_secret(folder / "certificate.pem", certificate.public_bytes(serialization.Encoding.PEM).decode())
     return Kept(path=folder / "certificate.pem", ends=certificate.not_valid_after_utc)
 

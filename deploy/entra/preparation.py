@@ -108,6 +108,10 @@ class Preparation:
             return credentials.kept_certificate(registration, self.certificate_folder(registration), self.now)
         return credentials.kept_secret(registration, self.secret_path(registration), self.now)
 
+    def other_secrets(self, registration: Registration) -> int:
+        """How many secrets of a registration are good beside the one that lies here."""
+        return credentials.other_secrets(registration, self.secret_path(registration), self.now)
+
     # -- what the steps do ---------------------------------------------------------------------------------------
 
     def _application(self, registration: Registration, wanted: Callable[[JSON], JSON], title: str) -> Step:

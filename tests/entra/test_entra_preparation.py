@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from bff.oidc.client_authentication import PrivateKey
 from bff.settings import load_settings
 from deploy.entra.__main__ import main
 from resource_api.settings import load_settings as load_api_settings
@@ -324,6 +325,26 @@ def test_a_certificates_key_never_leaves_this_machine(desk: Desk) -> None:
     text = (desk.folder / "bff.toml").read_text()
     Path(tomllib.loads(text)["session"]["keys_file"]).write_text("{}")
     assert load_settings(desk.folder / "bff.toml").authority.certificate_file == folder / "certificate.pem"
+
+
+def test_a_secret_whose_answer_was_lost_is_not_forgotten(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """A secret that the tenant made and nobody received can still be used: the next run says that it is there."""
+    desk.graph.breaks_at = 6
+    assert desk.runs("apply") == 1
+    assert len(desk.graph.secrets) == 1
+    assert desk.runs("apply") == 0
+    assert "1 more of the client's secrets can be used" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("write", [1, 2, 3])
+def test_key_and_certificate_belong_together_after_any_loss(desk: Desk, write: int) -> None:
+    """Whatever write is lost while a certificate is renewed, the files that lie there are one pair."""
+    assert desk.runs("apply", "--certificate") == 0
+    desk.now = NOW + timedelta(days=340)
+    desk.graph.breaks_at = len(desk.graph.requests) + write
+    desk.runs("apply", "--certificate")
+    folder = desk.folder / ".entra/todo/client-certificate"
+    PrivateKey.load(folder / "private-key.pem", folder / "certificate.pem")
 
 
 def test_unknown_properties_are_refused_by_the_fake(desk: Desk) -> None:

@@ -71,7 +71,7 @@ screenshots: ## take the README's pictures anew
 interop: ## authorization servers written by others
 	@deploy/local/interop.sh $(ARGS)
 
-bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay
+bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay or ONLY=api
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests

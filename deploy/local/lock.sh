@@ -11,4 +11,5 @@ compile "${services[@]}" --extra redis --group test --group lint -c requirements
 compile "${services[@]}" --group test --group browser -c requirements/dev.txt -o requirements/browser.txt
 compile "${services[@]}" --group test --group interop -c requirements/dev.txt -o requirements/interop.txt
 compile --extra bff --group build --group entra -c requirements/run.txt -o requirements/entra.txt
+compile --extra resource-server --group bench -c requirements/run.txt -o requirements/bench.txt
 (cd tests/interop/node && npm install --package-lock-only --omit-lockfile-registry-resolved --silent --no-audit --no-fund)

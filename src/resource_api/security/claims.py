@@ -17,6 +17,7 @@ Claims = Mapping[str, Any]
 
 MAX_TEXT = 255
 MAX_INSTANT = 2**53
+_CONTAINERS = frozenset({dict, list})
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*").fullmatch
 
@@ -89,6 +90,7 @@ def names_at(claims: Claims, path: str, step: str) -> frozenset[str]:
 
 def frozen(value: Any) -> Any:  # noqa: ANN401 — because a claim may be any JSON
     """The same JSON, which nobody can change: objects as read-only mappings, arrays as tuples."""
-    if isinstance(value, dict):
-        return MappingProxyType({name: frozen(one) for name, one in value.items()})
-    return tuple(frozen(one) for one in value) if isinstance(value, list) else value
+    if type(value) is dict:
+        within = {name: frozen(one) if type(one) in _CONTAINERS else one for name, one in value.items()}
+        return MappingProxyType(within)
+    return tuple(map(frozen, value)) if type(value) is list else value

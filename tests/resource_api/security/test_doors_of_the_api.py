@@ -32,7 +32,7 @@ def _users(library: str) -> dict[str, set[str]]:
 
 @pytest.mark.req("RS-2")
 def test_jose_has_one_door() -> None:
-    """python-jose is imported by one file, which takes jws and jwk and never jwt, jwe or what reads unverified."""
+    """python-jose is imported by one file, which takes jwk and never jwt, jwe or what reads unverified."""
     users = _users("jose")
     assert users.keys() == {"signature.py"}
     tree = ast.parse((SOURCE / "security/signature.py").read_text(encoding="utf-8"))

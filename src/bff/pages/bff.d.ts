@@ -25,13 +25,15 @@ export interface SignedIn {
 export interface Anonymous {
   readonly authenticated: false;
   readonly login_url: string;
+  /** The BFF's word for why the session of this browser ended, in the first answer after its end. */
+  readonly reason?: string;
 }
 
 export type User = SignedIn | Anonymous;
 
 /**
  * - `signed-in`, `signed-out`, `switched`: another session than `previous`, or none. `reason` is the BFF's word for why a
- *   session ended, where a refused call brought it. `previous` is null for the first answer on this page.
+ *   session ended, where it is known. `previous` is null for the first answer on this page.
  * - `confirmed`: asked again, and it is still the same session.
  * - `unconfirmed`: the page left the view or came back from the back/forward cache. Hide what is personal until any other
  *   kind but `unreachable` follows.

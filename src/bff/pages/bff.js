@@ -2,7 +2,8 @@
  * The page's side of the BFF: who is signed in, and calls that go through the session. No token is ever here to be lost.
  *
  * One answer of `GET /bff/user` is what this module knows. Whatever casts doubt on it (another tab, a refused call, the
- * end of the session, a page that comes back into view) only makes it ask again; nothing else is believed.
+ * end of the session, a page that comes back into view) only makes it ask again; nothing else is believed. That a session
+ * ended elsewhere is told by `GET /bff/events`, a stream that one tab reads for all.
  *
  * @typedef {import("./bff.d.ts").User} User
  * @typedef {import("./bff.d.ts").SessionChange} SessionChange
@@ -12,11 +13,13 @@
 const LOGIN = "/bff/login";
 const LOGOUT = "/bff/logout";
 const USER = "/bff/user";
+const EVENTS = "/bff/events";
 const OURS = "urn:bff:problem:";
 const DOUBTFUL = new Set([`${OURS}no-session`, `${OURS}session-ended`, `${OURS}session-changed`]);
 const PATIENCE = 10_000; // milliseconds for /bff/user: longer than any time-out behind it, shorter than a person's
 const LEAST_WAIT = 30_000; // milliseconds between two looks at a session's end, however wrong this computer's clock is
 const LONGEST_WAIT = 2 ** 31 - 1; // what setTimeout can hold
+const RECONNECT = { first: 1000, longest: 60_000 }; // milliseconds between two streams; the wait doubles while none opens
 
 /** A refusal or an outage (RFC 9457). `status` 0 with slug `unreachable` means that no answer came at all. */
 export class Problem extends Error {
@@ -70,6 +73,8 @@ let skew = 0; // milliseconds by which the server's clock is ahead of this one
 let unsettled = false; // the last question got no answer
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let sessionEnd;
+/** @type {{tag: string, stop: AbortController} | undefined} */
+let listening;
 /** @type {Set<(change: SessionChange) => void>} */
 const listeners = new Set();
 
@@ -88,6 +93,7 @@ export function login({ returnTo = location.pathname + location.search, prompt, 
 export async function logout() {
   const response = await fetch(LOGOUT, { method: "POST" });
   const { redirect_to: next } = await response.json();
+  why = "signed_out";
   learn({ authenticated: false, login_url: LOGIN });
   location.assign(ownPath(next));
 }
@@ -200,11 +206,12 @@ async function answerOf(slides) {
 /** @param {User} answer */
 function learn(answer) {
   const previous = known;
-  const reason = why;
+  const reason = (answer.authenticated ? null : answer.reason) ?? why;
   known = answer;
   why = null;
-  if (previous === undefined || tagOf(previous) !== tagOf(answer)) channel?.postMessage({ tag: tagOf(answer) });
+  if (previous === undefined || tagOf(previous) !== tagOf(answer)) channel?.postMessage({ tag: tagOf(answer), reason });
   lookAgainAtTheEnd(answer);
+  listen(tagOf(answer));
   tell({ kind: kindOf(previous, answer), user: answer, previous: previous ?? null, reason });
   return answer;
 }
@@ -240,6 +247,88 @@ function lookAgainAtTheEnd(answer) {
   const end = Math.min(answer.session.expires_at, answer.session.idle_expires_at) * 1000;
   const wait = Math.min(Math.max(end - serverNow() + 1000, LEAST_WAIT), LONGEST_WAIT);
   sessionEnd = setTimeout(doubt, wait);
+}
+
+/**
+ * Hears the end of this session from the server. One tab of all holds the lock and reads the stream: a browser opens six
+ * connections to a site at most, and a stream a tab would leave none for the seventh.
+ * @param {string | null} tag of the session, null for nobody's
+ */
+function listen(tag) {
+  if (listening?.tag === tag) return;
+  stopListening();
+  if (tag === null || navigator.locks === undefined) return;
+  const stop = new AbortController();
+  listening = { tag, stop };
+  const { signal } = stop;
+  navigator.locks.request("bff-events", { signal }, () => followEvents(tag, signal)).catch(() => undefined);
+}
+
+function stopListening() {
+  listening?.stop.abort();
+  listening = undefined;
+}
+
+/**
+ * Reads one stream after the other until the session's end, which this tab and all others hear then.
+ * @param {string} tag
+ * @param {AbortSignal} signal
+ */
+async function followEvents(tag, signal) {
+  const headers = { Accept: "text/event-stream", "X-BFF-Slide": "0" };
+  for (let wait = RECONNECT.first; !signal.aborted; wait = Math.min(2 * wait, RECONNECT.longest)) {
+    try {
+      const response = await send(EVENTS, { headers, cache: "no-store", signal }, tag);
+      wait = RECONNECT.first;
+      const reason = await reasonIn(response);
+      if (reason !== null) return passOn(tag, reason);
+    } catch (error) {
+      if (error instanceof Problem && DOUBTFUL.has(error.type)) return passOn(tag, error.reason);
+    }
+    await pause(wait * (0.5 + Math.random()), signal);
+  }
+}
+
+/**
+ * The reason that a stream of events tells; null where it ends without one, as at a restart of the server.
+ * @param {Response} response
+ */
+async function reasonIn(response) {
+  if (response.body === null) return null;
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let unread = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return null;
+    const events = (unread + value).split("\n\n");
+    unread = events.pop() ?? "";
+    for (const event of events) {
+      const told = /^event: session-ended\ndata: (.+)$/.exec(event);
+      if (told === null) continue;
+      reader.cancel().catch(() => undefined);
+      return String(JSON.parse(told[1]).reason);
+    }
+  }
+}
+
+/**
+ * @param {string} tag
+ * @param {string | null} reason
+ */
+function passOn(tag, reason) {
+  channel?.postMessage({ ended: tag, reason });
+  if (known !== undefined && tagOf(known) === tag) doubt(reason);
+}
+
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal} signal
+ */
+function pause(milliseconds, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => (clearTimeout(timer), resolve(undefined)), { once: true });
+  });
 }
 
 /** @param {SessionChange} change */
@@ -293,7 +382,9 @@ function openChannel() {
   channel ??= new BroadcastChannel("bff");
   channel.onmessage = async ({ data }) => {
     await asking?.catch(() => undefined);
-    if (known !== undefined && data?.tag !== tagOf(known)) doubt();
+    if (known === undefined) return;
+    const isDoubtful = data?.ended === undefined ? data?.tag !== tagOf(known) : data.ended === tagOf(known);
+    if (isDoubtful) doubt(typeof data?.reason === "string" ? data.reason : null);
   };
 }
 
@@ -306,6 +397,7 @@ addEventListener("pagehide", () => {
   conceal();
   channel?.close(); // an open channel may keep the page out of the back/forward cache
   channel = undefined;
+  stopListening(); // and so may a lock and a stream
 });
 addEventListener("pageshow", ({ persisted }) => {
   if (!persisted) return;

@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from bff.clock import Clock
-from bff.errors import InvalidIDToken, LoginNotPermitted, RefreshRefused, SessionEnded, SessionTooLarge, Unavailable
+from bff.errors import (
+    AuthorizationServerUnavailable,
+    InvalidIDToken,
+    LoginNotPermitted,
+    RefreshRefused,
+    SessionEnded,
+    SessionTooLarge,
+    Unavailable,
+)
 from bff.oidc.messages import Claims, Refreshed, TokenSet
 from bff.session.endings import Reason
 from bff.session.ledger import Ledger
@@ -53,6 +61,8 @@ class AccessTokens:
         self._clock = clock
         self._flights: dict[tuple[bytes, int], asyncio.Task[Session]] = {}
         self._outages: dict[tuple[bytes, int], tuple[float, Unavailable]] = {}
+        # Generations whose refresh token was sent and not answered, until their session's end: it may be spent (F8).
+        self._uncertain: dict[tuple[bytes, int], float] = {}
         self._background: set[asyncio.Task[object]] = set()
 
     async def fresh(self, presented: Presented) -> Session:
@@ -147,22 +157,34 @@ class AccessTokens:
         try:
             refreshed = await self._source.refresh(session.tokens, session.claims)
         except (RefreshRefused, InvalidIDToken, LoginNotPermitted) as refusal:
-            return await self._refused(session, refusal)
+            return await self._refused(key, session, refusal)
         except Unavailable as outage:
+            if isinstance(outage, AuthorizationServerUnavailable) and outage.sent:
+                self._note_uncertain(key, session)
             metrics.refreshes.labels(outcome="outage").inc()
             _log.warning("refresh_failed", error=type(outage).__name__, detail=outage.detail)
             self._outages[key] = (self._clock.monotonic() + _COOL_DOWN, outage)
             raise
         return await self._kept(session, _following(session, refreshed, presented), presented)
 
-    async def _refused(self, session: Session, refusal: Exception) -> Session:
-        """The grant is over, unless another worker was faster with the same token: then its answer stands."""
+    def _note_uncertain(self, key: tuple[bytes, int], session: Session) -> None:
+        now = self._clock.now()
+        self._uncertain = {known: until for known, until in self._uncertain.items() if until > now}
+        self._uncertain[key] = session.absolute_end
+
+    async def _refused(self, key: tuple[bytes, int], session: Session, refusal: Exception) -> Session:
+        """The grant is over, unless another worker was faster with the same token: then its answer stands.
+
+        ``invalid_grant`` for a token that an unanswered request carried says that its answer got lost (F1, F8).
+        """
         newest = await self._vault.newest(session)
         if newest.generation > session.generation:
             return newest
-        metrics.refreshes.labels(outcome="refused").inc()
-        await self._vault.end_session(session, Reason.REFRESH_REFUSED)
-        raise SessionEnded(Reason.REFRESH_REFUSED, type(refusal).__name__) from refusal
+        is_lost = isinstance(refusal, RefreshRefused) and key in self._uncertain
+        reason = Reason.REFRESH_LOST if is_lost else Reason.REFRESH_REFUSED
+        metrics.refreshes.labels(outcome="lost" if is_lost else "refused").inc()
+        await self._vault.end_session(session, reason)
+        raise SessionEnded(reason, type(refusal).__name__) from refusal
 
     async def _kept(self, before: Session, after: Session, presented: Presented) -> Session:
         """The new generation, durable and asked again whether it may live; what may not is revoked (rule F2)."""

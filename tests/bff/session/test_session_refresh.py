@@ -550,6 +550,24 @@ async def test_an_outage_ends_no_session(house: House, outage: Exception) -> Non
     assert (await house.call()).generation == 2
 
 
+@pytest.mark.req("F1", "F8")
+@pytest.mark.parametrize(("sent", "why"), [(True, "refresh_lost"), (False, "refresh_refused")])
+async def test_an_answer_that_got_lost_is_named(house: House, sent: bool, why: str) -> None:
+    """``invalid_grant`` after a request that was sent and not answered is ``refresh_lost``; else it is a refusal."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-1)
+    house.server.down = AuthorizationServerUnavailable("timeout", sent=sent)
+    with pytest.raises(AuthorizationServerUnavailable):
+        await house.call()
+    house.clock.advance(2)
+    house.server.down, house.server.refuses = None, RefreshRefused("invalid_grant")
+    with pytest.raises(SessionEnded) as ended:
+        await house.call()
+    assert ended.value.reason == why
+    with pytest.raises(SessionEnded, match=why):
+        (await house.present()).require()
+
+
 @pytest.mark.req("C4")
 async def test_a_server_that_is_down_is_not_asked_by_every_call(house: House) -> None:
     """Within a second of a failure nobody waits for another."""

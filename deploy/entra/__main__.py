@@ -86,9 +86,7 @@ def _run(chosen: argparse.Namespace, preparation: Preparation) -> int:
         if kept is not None:
             print(f"  the {registration.role}'s credential is in {kept.path} and ends on {kept.ends:%Y-%m-%d}")
         if others := preparation.other_secrets(registration):
-            print(
-                f"  {others} more of the {registration.role}'s secrets can be used; in the portal, remove those that nobody needs"
-            )
+            print(print(f"  {others} more of the {registration.role}'s secrets can be used; remove what nobody needs"))
     print("Next: bff keys new --file .entra/LABEL/keys.json, then bff check, then make run CONFIG=bff.toml …")
     return 0
 

@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench soak clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ interop: ## authorization servers written by others
 
 bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay or ONLY=api
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+soak: $(VENV)/.dev ## 200,000 calls with departures: nothing may leak
+	@$(BIN)/python -m tests.benchmarks.soak
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
 	@$(BIN)/python deploy/local/evidence.py

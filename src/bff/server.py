@@ -160,8 +160,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 — as uvicorn declares it
         """Offer the app a way to answer in one piece (``WHOLE``)."""
-        cycle.scope["extensions"] = {WHOLE: partial(_answer_whole, cycle)}  # type: ignore[dict-item]  # ours is no dict
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, partial(_offering_whole, app, cycle))
 
     def shutdown(self) -> None:
         """Tell the answer under way that we are leaving: one that has no end of its own ends now."""
@@ -227,6 +226,15 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         return False
 
 
+async def _offering_whole(app: Any, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 — ASGI's own
+    """Call the app with ``WHOLE``; taken back at its end, for scope and cycle would keep each other alive."""
+    scope["extensions"] = {WHOLE: partial(_answer_whole, cycle)}
+    try:
+        await app(scope, receive, send)
+    finally:
+        del scope["extensions"]
+
+
 async def _answer_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
     """Write a complete response in one piece: one pass over its fields, and one system call in place of two.
 
@@ -262,7 +270,7 @@ def run(main: Coroutine[Any, Any, None]) -> None:
     never again at what the imports made.
     """
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(10_000, 10, 10)
     if os.name == "nt":
         asyncio.run(main)
         return

@@ -25,6 +25,16 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def insert(rows: list[Row], path: Path, *, mark: str) -> None:
+    """Put the table, and the machine that it comes from, between two marks of a document."""
+    before, begins, rest = path.read_text(encoding="utf-8").partition(f"<!-- {mark}: begin -->\n")
+    _, ends, after = rest.partition(f"<!-- {mark}: end -->")
+    if not begins or not ends:
+        raise ValueError(f"{path} has no marks for {mark}")
+    told = f"{table(rows)}\n\nMachine: {rows[0].machine}.\n"
+    path.write_text(before + begins + told + ends + after, encoding="utf-8")
+
+
 def draw(rows: list[Row], path: Path) -> None:
     """Draw the CPU of a small relayed call, subject by subject, as SVG that is legible in light and dark."""
     bars = sorted((row for row in rows if row.scenario == _SMALL), key=lambda row: row.cpu_us)

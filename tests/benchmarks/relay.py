@@ -45,15 +45,16 @@ def main() -> None:
     folder = programs.HOME / "run"
     folder.mkdir(parents=True, exist_ok=True)
     ports = {name: free_port() for name in MAKERS}
-    with _town(folder, ports) as town:
+    with town_of(folder, ports) as town:
         measured = _everybody(Bench(wrk, town, folder), ports)
     keep("relay", measured)
     note(picture.table(measured))
     picture.draw(measured, Path("docs/performance-relay.svg"))
+    picture.insert(measured, Path("docs/performance.md"), mark="relay")
 
 
 @contextmanager
-def _town(folder: Path, ports: Mapping[str, int]) -> Iterator[Town]:
+def town_of(folder: Path, ports: Mapping[str, int]) -> Iterator[Town]:
     """The upstream (nginx, with constant answers) and the local authority."""
     town = Town(folder=folder, upstream=free_port(), authority=free_port(), client_secret=secrets.token_urlsafe(33))
     (folder / "client-secret").write_text(town.client_secret, encoding="utf-8")

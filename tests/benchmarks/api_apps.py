@@ -119,7 +119,16 @@ SUBJECTS: dict[str, Callable[[], FastAPI]] = {
 def main() -> None:
     """Serve one subject; the server is the same for all."""
     name, port = sys.argv[1:]
-    uvicorn.run(SUBJECTS[name](), port=int(port), http="httptools", loop="uvloop", access_log=False, log_level="error")
+    quiet = uvicorn.Config(
+        SUBJECTS[name](),
+        port=int(port),
+        http="httptools",
+        loop="uvloop",
+        access_log=False,
+        log_level="error",
+        timeout_keep_alive=600,  # tokens are made in between, which may take a while
+    )
+    uvicorn.Server(quiet).run()
 
 
 if __name__ == "__main__":

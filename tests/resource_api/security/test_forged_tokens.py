@@ -165,6 +165,7 @@ FORGED: dict[str, tuple[str, Callable[[], str]]] = {
             "aa.bb",
             "aa.bb.cc.dd",
             "e30.e30.e30",
+            "abcde.abcde.abcde",
             "a=.b=.c=",
             "ä.ö.ü",
             "aa bb cc",

@@ -134,8 +134,9 @@ def create_app(
 
 def observe_relayed(route: str, status: int, seconds: float) -> None:
     """Count one relayed call by its route's own path, never by the URL."""
-    metrics.relayed.labels(route, f"{status // 100}xx").inc()
-    metrics.relay_seconds.labels(route).observe(seconds)
+    counter, histogram = metrics.relayed_series(route, status // 100)
+    counter.inc()
+    histogram.observe(seconds)
 
 
 class BFF(FastAPI):

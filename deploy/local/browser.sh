@@ -12,7 +12,7 @@ fi
 stamp=.venv-browser/.installed
 if [ ! -e "$stamp" ] || [ requirements/browser.txt -nt "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
   python3 -m venv .venv-browser
-  .venv-browser/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
+  .venv-browser/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements/browser.txt
   .venv-browser/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
   touch "$stamp"
 fi

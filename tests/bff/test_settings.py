@@ -57,7 +57,13 @@ def test_good_settings_load(write: Any) -> None:
 @pytest.mark.req("ATK-61")
 @pytest.mark.parametrize(
     "secret",
-    ["Enter_the_Client_Secret_Here", "changeme-changeme-changeme", "my-client-secret", "aaaaaaaaaaaaaaaaaaaa", "Zk3_pQ7x"],
+    [
+        "Enter_the_Client_Secret_Here",
+        "changeme-changeme-changeme",
+        "my-client-secret",
+        "aaaaaaaaaaaaaaaaaaaa",
+        "Zk3_pQ7x",
+    ],
 )
 def test_sample_and_short_secrets_stop_the_start(write: Any, secret: str) -> None:
     """A secret from a tutorial, or one that can be guessed, is refused by name and never printed."""

@@ -168,7 +168,8 @@ def test_machines_without_a_shared_ledger_are_refused_under_strict_rotation(writ
     """Cookies, strict rotation and two machines cannot be made safe, so the start says so."""
     text = GOOD.replace("[session]", "[session]\nmachines = 2")
     assert any("machines" in cause for cause in refused(write(text)))
-    assert load_settings(write(text.replace("[authority]", '[authority]\nrefresh_rotation = "overlap"')))
+    overlapping = load_settings(write(text.replace("[authority]", '[authority]\nrefresh_rotation = "overlap"')))
+    assert overlapping.session.machines == 2
 
 
 def test_no_secret_in_a_repr(write: Any) -> None:

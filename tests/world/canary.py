@@ -100,11 +100,15 @@ def overheard() -> Iterator[list[str]]:
     for name in levels:
         logging.getLogger(name).setLevel(logging.DEBUG)
     root.addHandler(handler)
+    # A command that ran in this process before may have configured a level; here nothing is below hearing.
+    before = structlog.get_config()
+    structlog.configure(**{**before, "wrapper_class": structlog.make_filtering_bound_logger(logging.DEBUG)})
     try:
         with structlog.testing.capture_logs() as events:
             yield handler.lines
             handler.lines += [_written(event) for event in events]
     finally:
+        structlog.configure(**before)
         root.removeHandler(handler)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)

@@ -62,7 +62,8 @@ def configure_logging(level: str = "INFO", *, console: bool = False) -> None:
         processors=[*shared, structlog.processors.format_exc_info, cut_secrets, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        # Not cached: whoever configures logging later, a team or a test, is heard by every logger.
+        cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_CutSecrets())

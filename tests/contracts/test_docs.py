@@ -59,3 +59,12 @@ def test_links_between_documents_lead_somewhere() -> None:
     links = [(page, target) for page in pages for target in LINK.findall(page.read_text(encoding="utf-8"))]
     broken = [f"{page.relative_to(ROOT)}: {target}" for page, target in links if not (page.parent / target).exists()]
     assert broken == []
+
+
+def test_every_decision_has_its_own_number() -> None:
+    """A decision is cited by number, so no two share one, and its heading says the number of its file."""
+    pages = sorted((ROOT / "docs/adr").glob("*.md"))
+    numbers = [int(page.name[:4]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    headings = [int(page.read_text(encoding="utf-8")[2:].split(".")[0]) for page in pages]
+    assert headings == numbers

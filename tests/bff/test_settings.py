@@ -90,6 +90,8 @@ scopes = ["profile"]
 [session]
 idle = "soon"
 ledger = "mysql"
+[page]
+picture = true
 [[route]]
 path = "/api/"
 upstream = "http://api.example.org"
@@ -107,9 +109,20 @@ upstream = "http://api.example.org"
         "openid",
         "session.idle",
         "route.0",
+        "page.picture",
     ):
         assert key in text, key
     assert all("Cure:" in cause for cause in causes)
+
+
+def test_what_lies_between_sound_tables_is_named_beside_their_neighbours_faults(write: Any) -> None:
+    """A conflict of two tables is not hidden by a mistake in a third."""
+    text = GOOD.replace("[session]", "[session]\nmachines = 2").replace(
+        'path = "/api/"', 'path = "/api/"\ntimeout = "soon"'
+    )
+    causes = refused(write(text))
+    assert any("route.0.timeout" in cause for cause in causes)
+    assert any("session.machines" in cause for cause in causes)
 
 
 @pytest.mark.parametrize("url", ["http://app.example.org", "app.example.org", "https://app.example.org/sub", "ftp://x"])

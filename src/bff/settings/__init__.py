@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from bff.errors import ConfigurationError
-from bff.settings.faults import causes, is_loopback, refuse, url_fault
+from bff.settings.faults import causes, is_loopback, url_fault
 from bff.settings.tables import (
     AuthoritySettings,
     PageSettings,
@@ -67,41 +68,72 @@ class BFFSettings(BaseSettings):
         """Arguments, environment, then the file; no ``.env``, so that what a process reads is what it was given."""
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
 
-    @model_validator(mode="after")
-    def _can_work(self) -> Self:
-        parts = urlsplit(self.public_url)
-        faults = url_fault("public_url", self.public_url)
-        if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
-            faults.append(
-                "public_url holds more than an origin. Cure: write scheme://host[:port] and nothing behind it"
-            )
-        if self.session.keys_file is None and not is_loopback(self.public_url):
-            faults.append(
-                "session.keys_file is missing. Cure: bff keys new --file keys.json, and give it to every replica"
-            )
-        if self.session.keys_file is None and self.server.workers > 1:
-            faults.append("session.keys_file is missing: each worker would make its own keys. Cure: bff keys new")
-        if self.page.picture and not is_loopback(self.public_url):
-            faults.append("page.picture draws every sign-in for anybody: development machines only. Cure: remove it")
-        faults += self._rotation_faults()
-        refuse(*faults)
-        return self
-
-    def _rotation_faults(self) -> list[str]:
-        """Rule F13: sessions in cookies, strict rotation, several machines and no shared ledger cannot be made safe."""
-        if self.session.machines == 1 or self.authority.rotation != "strict":
-            return []
-        fault = (
-            "session.machines > 1 with refresh_rotation = strict and no shared ledger: two machines would spend one "
-            "refresh token and lose the session. Cure: machines = 1, or an authorization server with "
-            "refresh_rotation = overlap or none"
-        )
-        return [fault]
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_faults_at_once(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 — as pydantic calls it
+        """Judge the tables and what lies between them together; raises ConfigurationError with every cause."""
+        try:
+            settings = handler(values)
+        except ValidationError as error:
+            failed = {str(fault["loc"][0]) for fault in error.errors(include_input=False, include_url=False)}
+            raise ConfigurationError(causes(error) + faults_between(_sound_tables(cls, values, failed))) from error
+        if faults := faults_between({name: getattr(settings, name) for name in cls.model_fields}):
+            raise ConfigurationError(faults)
+        return settings
 
     @property
     def origin(self) -> str:
         """``public_url`` without a trailing slash: an origin, compared byte for byte."""
         return self.public_url.rstrip("/")
+
+
+def _sound_tables(settings: type[BFFSettings], values: dict[str, Any], failed: set[str]) -> dict[str, Any]:
+    """The tables that have no fault of their own, each validated by itself."""
+    sound = {}
+    for name, field in settings.model_fields.items():
+        if name not in failed and (name in values or not field.is_required()):
+            table = TypeAdapter(field.annotation)
+            sound[name] = (
+                table.validate_python(values[name]) if name in values else field.get_default(call_default_factory=True)
+            )
+    return sound
+
+
+def faults_between(tables: Mapping[str, Any]) -> list[str]:
+    """What no single table shows, as far as the tables it takes are there."""
+    public_url, server = tables.get("public_url"), tables.get("server")
+    session, authority, page = tables.get("session"), tables.get("authority"), tables.get("page")
+    faults = [] if public_url is None else _public_url_faults(public_url)
+    if session is not None and session.keys_file is None:
+        if public_url is not None and not is_loopback(public_url):
+            faults.append("session.keys_file is missing. Cure: bff keys new --file keys.json, for every replica")
+        if server is not None and server.workers > 1:
+            faults.append("session.keys_file is missing: each worker would make its own keys. Cure: bff keys new")
+    if page is not None and page.picture and public_url is not None and not is_loopback(public_url):
+        faults.append("page.picture draws every sign-in for anybody: development machines only. Cure: remove it")
+    if session is not None and authority is not None:
+        faults += _rotation_faults(session, authority)
+    return faults
+
+
+def _public_url_faults(public_url: str) -> list[str]:
+    parts = urlsplit(public_url)
+    faults = url_fault("public_url", public_url)
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
+        faults.append("public_url holds more than an origin. Cure: write scheme://host[:port] and nothing behind it")
+    return faults
+
+
+def _rotation_faults(session: SessionSettings, authority: AuthoritySettings) -> list[str]:
+    """Rule F13: sessions in cookies, strict rotation, several machines and no shared ledger cannot be made safe."""
+    if session.machines == 1 or authority.rotation != "strict":
+        return []
+    fault = (
+        "session.machines > 1 with refresh_rotation = strict and no shared ledger: two machines would spend one "
+        "refresh token and lose the session. Cure: machines = 1, or an authorization server with "
+        "refresh_rotation = overlap or none"
+    )
+    return [fault]
 
 
 def load_settings(config: Path | None = None) -> BFFSettings:
@@ -117,8 +149,8 @@ def load_settings(config: Path | None = None) -> BFFSettings:
     strangers = _unknown_variables()
     try:
         settings = FromFile()  # type: ignore[call-arg]  # because the sources fill them in
-    except ValidationError as error:
-        raise ConfigurationError(strangers + causes(error)) from error
+    except ConfigurationError as error:
+        raise ConfigurationError(strangers + error.causes) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([f"{path} is no TOML: {error}. Cure: correct that line"]) from error
     if strangers:

@@ -89,13 +89,13 @@ class BFFSettings(BaseSettings):
 
 def _sound_tables(settings: type[BFFSettings], values: dict[str, Any], failed: set[str]) -> dict[str, Any]:
     """The tables that have no fault of their own, each validated by itself."""
-    sound = {}
+    sound: dict[str, Any] = {}
     for name, field in settings.model_fields.items():
-        if name not in failed and (name in values or not field.is_required()):
-            table = TypeAdapter(field.annotation)
-            sound[name] = (
-                table.validate_python(values[name]) if name in values else field.get_default(call_default_factory=True)
-            )
+        annotation: Any = field.annotation
+        if name in values and name not in failed:
+            sound[name] = TypeAdapter[Any](annotation).validate_python(values[name])
+        elif name not in values and not field.is_required():
+            sound[name] = field.get_default(call_default_factory=True)
     return sound
 
 

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bff import errors
+from bff.relay.httptools_upstream import HttptoolsUpstream
+from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route_table import Route
 from tests.world.relaying import World
 from tests.world.upstream import RawUpstream, echo
@@ -46,21 +48,28 @@ def certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
     return public, context
 
 
-async def status_of(url: str, ca_file: Path | None) -> int:
+async def status_of(url: str, ca_file: Path | None, implementation: type[HttpxUpstream | HttptoolsUpstream]) -> int:
     """Call an upstream that is to be certified by this authority."""
-    relayed = World(Route(path="/api/", upstream=url, ca_file=ca_file))
-    return (await relayed.call(b"/api/x", headers=await relayed.sign_in())).status
+    upstream = implementation()
+    try:
+        relayed = World(Route(path="/api/", upstream=url, ca_file=ca_file), upstream=upstream)
+        return (await relayed.call(b"/api/x", headers=await relayed.sign_in())).status
+    finally:
+        await upstream.aclose()
 
 
 @pytest.mark.req("C8")
-async def test_an_upstream_is_certified_by_the_routes_own_authority(tmp_path: Path) -> None:
+@pytest.mark.parametrize("implementation", [HttpxUpstream, HttptoolsUpstream])
+async def test_an_upstream_is_certified_by_the_routes_own_authority(
+    tmp_path: Path, implementation: type[HttpxUpstream | HttptoolsUpstream]
+) -> None:
     """With its ``ca_file`` the upstream is believed; without, or under another name or authority, it is not reached."""
     ca_file, tls = certificate(tmp_path, "127.0.0.1")
     other_name, other_tls = certificate(tmp_path, "192.0.2.1")
     async with RawUpstream(echo, tls=tls) as upstream, RawUpstream(echo, tls=other_tls) as misnamed:
-        assert await status_of(upstream.url, ca_file) == 200
+        assert await status_of(upstream.url, ca_file, implementation) == 200
         for url, trusted in [(upstream.url, None), (upstream.url, other_name), (misnamed.url, other_name)]:
             with pytest.raises(errors.ResourceAPIUnavailable):
-                await status_of(url, trusted)
+                await status_of(url, trusted, implementation)
         assert len(upstream.received) == 1
         assert misnamed.received == []

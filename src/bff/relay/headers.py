@@ -15,10 +15,10 @@ from bff.errors import MalformedRequest, ResourceAPIUnavailable, UpgradeRefused
 from bff.relay import header_names as names
 from bff.relay.location import rewritten
 from bff.relay.route import Route
+from bff.telemetry.traces import TRACEPARENT
 
 Headers = list[tuple[bytes, bytes]]
 
-_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 _VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 _BEARER = re.compile(rb"bearer(?: |\Z)", re.IGNORECASE)
@@ -94,7 +94,7 @@ def _understood(kept: Headers, noticed: dict[bytes, list[bytes]]) -> Crossing:
         headers=kept,
         has_body=has_body,
         length=length,
-        traceparent=traceparent if traceparent is not None and _TRACEPARENT.fullmatch(traceparent) else None,
+        traceparent=traceparent if traceparent is not None and TRACEPARENT.fullmatch(traceparent) else None,
         session_tag=_only(noticed, b"x-bff-session"),
         slides=_only(noticed, b"x-bff-slide") != b"0",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-_TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _random = random.Random()  # noqa: S311 — because ids of traces are no secrets, and a system call for each is dear
 
@@ -18,7 +18,7 @@ def new_span_id() -> str:
 def trace_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     """The 32 hexadecimal digits that name this request in logs and problems."""
     sent = dict(headers).get(b"traceparent")
-    match = _TRACEPARENT.fullmatch(sent) if sent is not None else None
+    match = TRACEPARENT.fullmatch(sent) if sent is not None else None
     if match is not None and sum(name == b"traceparent" for name, _ in headers) == 1:
         return match[1].decode()
     return f"{_random.getrandbits(128) or 1:032x}"

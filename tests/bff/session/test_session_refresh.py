@@ -312,9 +312,8 @@ async def test_another_worker_that_was_slower_takes_the_answer_that_stands(house
     assert other.vault.cookies_due(early, slides=False) != []
 
 
-@pytest.mark.req("F4")
-async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) -> None:
-    """Two workers refreshed at once at a server that allows it: one successor stands, the other's token is revoked."""
+async def refreshed_by_two_workers(house: House) -> list[Session]:
+    """What two workers get that refresh one generation at once: both calls are under way before one is answered."""
     await house.sign_in()
     other = house.another()
     house.until_the_token_ends(left=-10)
@@ -328,6 +327,13 @@ async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) ->
     house.server.held.set()
     sessions = await asyncio.gather(*flights)
     await settle()
+    return sessions
+
+
+@pytest.mark.req("F4")
+async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) -> None:
+    """Two workers refreshed at once at a server that allows it: one successor stands, the other's token is revoked."""
+    sessions = await refreshed_by_two_workers(house)
     assert sessions[0].tokens == sessions[1].tokens
     lost = next(token for token in house.server.issued if token != sessions[0].tokens.refresh_token)
     assert house.server.revoked == [(lost, "refresh_token")]
@@ -337,19 +343,7 @@ async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) ->
 async def test_a_result_that_came_second_is_not_revoked_where_both_hold_one_token(house: House) -> None:
     """A server that does not rotate gave both workers the same refresh token: revoking it would end the session."""
     house.server.rotates = False
-    await house.sign_in()
-    other = house.another()
-    house.until_the_token_ends(left=-10)
-    one, two = await house.present(), await other.vault.find_session(house.browser.jar())
-    house.server.held = asyncio.Event()
-    flights = [
-        asyncio.create_task(access.fresh(presented))
-        for access, presented in ((house.access, one), (other.tokens_from(house.server), two))
-    ]
-    await until(lambda: len(house.server.calls) == 2)
-    house.server.held.set()
-    sessions = await asyncio.gather(*flights)
-    await settle()
+    sessions = await refreshed_by_two_workers(house)
     assert sessions[0].tokens == sessions[1].tokens
     assert house.server.revoked == []
 

@@ -7,7 +7,7 @@ compile() { uv pip compile pyproject.toml --universal --generate-hashes --python
   --no-emit-find-links --no-header --no-annotate --quiet "$@"; }
 services=(--extra bff --extra todo --extra dev --group build)
 compile "${services[@]}" -o requirements/run.txt
-compile "${services[@]}" --extra redis --group test --group lint -c requirements/run.txt -o requirements/dev.txt
+compile "${services[@]}" --extra redis --extra postgres --group test --group lint -c requirements/run.txt -o requirements/dev.txt
 compile "${services[@]}" --group test --group browser -c requirements/dev.txt -o requirements/browser.txt
 compile "${services[@]}" --group test --group interop -c requirements/dev.txt -o requirements/interop.txt
 compile --extra bff --group build --group entra -c requirements/run.txt -o requirements/entra.txt

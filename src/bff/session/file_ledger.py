@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import sqlite3
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bff.clock import Clock
 from bff.errors import ConfigurationError, SessionStoreUnavailable
-from bff.session.cipher import INSTANCE_BYTES
 from bff.session.endings import Ending, EndingsView, Reason
+from bff.session.file_flights import FileFlights
+from bff.session.ledger_file import connected, create_private, prepared
 from bff.session.successor import Successor
 
 _Result = TypeVar("_Result")
@@ -27,19 +25,6 @@ _TRUSTED = 1.0
 _TRIM_EVERY = 60.0
 _WAIT_WRITING = 2.0
 _WAIT_READING = 0.25
-_TURNS, _TURN = 100, 0.02
-_VERSION = 1
-
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, mark BLOB NOT NULL,
-    number REAL, reason TEXT, at REAL NOT NULL, until REAL NOT NULL) STRICT;
-CREATE INDEX IF NOT EXISTS events_by_mark ON events (mark, kind);
-CREATE TABLE IF NOT EXISTS successors (sid BLOB NOT NULL, generation INTEGER NOT NULL, newest INTEGER NOT NULL,
-    sealed BLOB NOT NULL, until REAL NOT NULL, PRIMARY KEY (sid, generation)) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS logins (login BLOB PRIMARY KEY, until REAL NOT NULL, sealed BLOB) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS about (instance BLOB NOT NULL) STRICT;
-PRAGMA user_version = {_VERSION};
-"""
 
 
 class FileLedger:
@@ -60,15 +45,16 @@ class FileLedger:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         with ExitStack() as opened:
             try:
-                _create_private(path)
-                self._writing = opened.enter_context(closing(_connected(path, _WAIT_WRITING)))
-                self.instance = _prepared(self._writing)
-                self._reading = opened.enter_context(closing(_connected(path, _WAIT_READING)))
+                create_private(path)
+                self._writing = opened.enter_context(closing(connected(path, _WAIT_WRITING)))
+                self.instance = prepared(self._writing)
+                self._reading = opened.enter_context(closing(connected(path, _WAIT_READING)))
                 self._read()
             except (OSError, sqlite3.Error) as error:
                 cause = f"the ledger {path} cannot be used: {error}. Cure: point session.ledger at a file of its own"
                 raise ConfigurationError([cause]) from error
             opened.pop_all()  # from here on they are closed by aclose
+        self._flights = FileFlights(self._writing, clock)
 
     @property
     def fresh(self) -> bool:
@@ -147,6 +133,35 @@ class FileLedger:
         statement = "UPDATE successors SET until = ? WHERE sid = ? AND generation < ? AND until > ?"
         await self._write(lambda: self._change(statement, until, sid, generation, until))
 
+    async def enter_flight(self, sid: bytes, generation: int, owner: bytes, until: float) -> bool:
+        """One transaction decides."""
+        return await self._write(lambda: self._flights.enter(sid, generation, owner, until))
+
+    async def renew_flight(self, sid: bytes, generation: int, owner: bytes) -> bool:
+        """While it is still this owner's."""
+        return await self._write(lambda: self._flights.renew(sid, generation, owner))
+
+    async def flight_sent(self, sid: bytes, generation: int, owner: bytes) -> bool:
+        """On the disk before a byte is sent, so that a crash leaves the doubt behind."""
+        return await self._write(lambda: self._flights.send(sid, generation, owner))
+
+    async def leave_flight(self, sid: bytes, generation: int, owner: bytes) -> None:
+        """Only one's own."""
+        await self._write(lambda: self._flights.leave(sid, generation, owner))
+
+    async def note_uncertain(self, sid: bytes, generation: int, until: float) -> None:
+        """Until the session's end."""
+        await self._write(lambda: self._flights.note_uncertain(sid, generation, until))
+
+    async def is_uncertain(self, sid: bytes, generation: int) -> bool:
+        """In whichever worker, and before whichever restart, it was sent."""
+        statement = "SELECT 1 FROM uncertain WHERE sid = ? AND generation = ? AND until > ?"
+        return self._one(statement, sid, generation, self._clock.now()) is not None
+
+    async def note_stale(self, sid: bytes, at: float, until: float) -> float:
+        """The first time stands."""
+        return await self._write(lambda: self._flights.note_stale(sid, at, until))
+
     async def aclose(self) -> None:
         """Finish the write under way, then close the file."""
         self._writer.shutdown(wait=True)
@@ -217,47 +232,4 @@ class FileLedger:
         self._change("DELETE FROM events WHERE until <= ?", now)
         self._change("DELETE FROM successors WHERE until <= ?", now)
         self._change("DELETE FROM logins WHERE until <= ?", now)
-
-
-def _create_private(path: Path) -> None:
-    """Before SQLite would create it with the process's umask; its side files take the same mode.
-
-    A file that is there is not opened: closing it would drop the locks of whoever uses it in this process.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    if path.stat().st_mode & 0o077:
-        raise PermissionError(f"others may read it (chmod 600 {path})")
-
-
-def _connected(path: Path, wait: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
-    _in_turns(lambda: connection.execute("PRAGMA journal_mode = WAL"))
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
-
-
-def _in_turns(change: Callable[[], object]) -> None:
-    """Try again where another worker changes the journal in the same moment: SQLite's own wait does not cover that."""
-    for _ in range(_TURNS):
-        try:
-            change()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                raise
-            time.sleep(_TURN)
-        else:
-            return
-    change()
-
-
-def _prepared(connection: sqlite3.Connection) -> bytes:
-    """Create the tables where they are missing, and answer the instance that this file makes of all who open it."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version not in {0, _VERSION}:
-        raise sqlite3.DatabaseError(f"it has version {version}, this program knows {_VERSION}")
-    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
-    new = secrets.token_bytes(INSTANCE_BYTES)
-    connection.execute("INSERT INTO about SELECT ? WHERE NOT EXISTS (SELECT 1 FROM about)", (new,))
-    instance: bytes = connection.execute("SELECT instance FROM about").fetchone()[0]
-    return instance
+        self._flights.trim()

@@ -1,4 +1,4 @@
-"""The ledger: the one place for endings, successors, newest generations and spent logins (rules F4, F11, F13, F18).
+"""The ledger: the one place for endings, successors, flights and spent logins (rules F3, F4, F5, F8, F11, F13, F18).
 
 It is no session store: it holds facts about sessions, never a session that would open without the browser's cookie.
 """
@@ -76,6 +76,38 @@ class Ledger(Protocol):
 
     async def acknowledge(self, sid: bytes, generation: int, until: float) -> None:
         """The browser holds this generation: entries of older ones live no longer than ``until``."""
+        ...
+
+    async def enter_flight(self, sid: bytes, generation: int, owner: bytes, until: float) -> bool:
+        """Whether the refresh of this generation is now ``owner``'s: new, its own already, or another's that lapsed.
+
+        A flight lapses 2 s after its last renewal, and 6 s after it was ``sent``, renewed or not (rule F3). One that is
+        taken over after it was sent leaves its generation uncertain until ``until``, the session's absolute end.
+        """
+        ...
+
+    async def renew_flight(self, sid: bytes, generation: int, owner: bytes) -> bool:
+        """Whether the flight is still ``owner``'s, who says so every half second."""
+        ...
+
+    async def flight_sent(self, sid: bytes, generation: int, owner: bytes) -> bool:
+        """Mark that the refresh token is about to be sent, or sent again; where False, it must not be: it is lost."""
+        ...
+
+    async def leave_flight(self, sid: bytes, generation: int, owner: bytes) -> None:
+        """The flight is over, whatever it brought; another's is not touched."""
+        ...
+
+    async def note_uncertain(self, sid: bytes, generation: int, until: float) -> None:
+        """This generation's refresh token was sent and not answered: it may be spent (rule F8)."""
+        ...
+
+    async def is_uncertain(self, sid: bytes, generation: int) -> bool:
+        """Whether it may be spent, in whichever process it was sent."""
+        ...
+
+    async def note_stale(self, sid: bytes, at: float, until: float) -> float:
+        """Note that an expired generation was presented; answers when that happened first, which may be now (F5)."""
         ...
 
     async def aclose(self) -> None:

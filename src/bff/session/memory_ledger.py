@@ -7,6 +7,7 @@ import secrets
 from bff.clock import Clock
 from bff.session.cipher import INSTANCE_BYTES
 from bff.session.endings import Ending, EndingsView
+from bff.session.flights import Flight
 from bff.session.successor import Successor
 
 
@@ -22,6 +23,9 @@ class MemoryLedger:
         self._clock = clock
         self._logins: dict[bytes, tuple[float, bytes | None]] = {}
         self._successors: dict[tuple[bytes, int], tuple[Successor, float]] = {}
+        self._flights: dict[tuple[bytes, int], Flight] = {}
+        self._uncertain: dict[tuple[bytes, int], float] = {}
+        self._stale: dict[bytes, tuple[float, float]] = {}
 
     async def catch_up(self, *, at_once: bool = False) -> None:
         """Nobody else writes; what is over is forgotten now and then."""
@@ -81,6 +85,55 @@ class MemoryLedger:
         for key, (successor, lives) in self._successors.items():
             if key[0] == sid and key[1] < generation:
                 self._successors[key] = (successor, min(lives, until))
+
+    async def enter_flight(self, sid: bytes, generation: int, owner: bytes, until: float) -> bool:
+        """Leases are counted in the process's monotonic time."""
+        key, now = (sid, generation), self._clock.monotonic()
+        known = self._flights.get(key)
+        if known is not None and known.holds(now) and known.owner != owner:
+            return False
+        if known is not None and known.sent and known.owner != owner:
+            await self.note_uncertain(sid, generation, until)
+        self._flights[key] = Flight.waiting(owner, now)
+        return True
+
+    async def renew_flight(self, sid: bytes, generation: int, owner: bytes) -> bool:
+        """A longer lease while nothing has been sent."""
+        known = self._flights.get((sid, generation))
+        if known is None or known.owner != owner:
+            return False
+        self._flights[sid, generation] = known.renewed(self._clock.monotonic())
+        return True
+
+    async def flight_sent(self, sid: bytes, generation: int, owner: bytes) -> bool:
+        """Six seconds from now on."""
+        known = self._flights.get((sid, generation))
+        if known is None or known.owner != owner:
+            return False
+        self._flights[sid, generation] = Flight.under_way(owner, self._clock.monotonic())
+        return True
+
+    async def leave_flight(self, sid: bytes, generation: int, owner: bytes) -> None:
+        """Only one's own."""
+        known = self._flights.get((sid, generation))
+        if known is not None and known.owner == owner:
+            del self._flights[sid, generation]
+
+    async def note_uncertain(self, sid: bytes, generation: int, until: float) -> None:
+        """Until the session's end."""
+        now = self._clock.now()
+        self._uncertain = {key: lives for key, lives in self._uncertain.items() if lives > now}
+        self._uncertain[sid, generation] = until
+
+    async def is_uncertain(self, sid: bytes, generation: int) -> bool:
+        """As far as this process knows, which is all there is."""
+        return self._uncertain.get((sid, generation), 0.0) > self._clock.now()
+
+    async def note_stale(self, sid: bytes, at: float, until: float) -> float:
+        """The first time stands."""
+        now = self._clock.now()
+        self._stale = {mark: kept for mark, kept in self._stale.items() if kept[1] > now}
+        return self._stale.setdefault(sid, (at, until))[0]
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -5,6 +5,8 @@ from structlog.testing import CapturingLogger
 
 from bff.session import access_tokens, cipher, cookie_vault, login_cookies, session_cookies, sign_out_cookies
 
+pytest.register_assert_rewrite("tests.bff.session.ledger_suite")
+
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:

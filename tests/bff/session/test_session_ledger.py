@@ -13,137 +13,29 @@ from bff.session.endings import Ending, EndingsView, Reason
 from bff.session.ledger import FileLedger, Ledger, MemoryLedger, open_ledger
 from bff.session.marks import Marks, mark_of_login, mark_of_sid, tag
 from bff.session.successor import Successor
-from tests.bff.session.session_world import ISSUER, NOW, a_session, tokens
+from tests.bff.session.ledger_suite import DAY, LOGIN, SID, LedgerSuite, an_ending, successor
+from tests.bff.session.session_world import NOW, a_session, tokens
 from tests.world.clock import MovableClock
 
-SID, LOGIN = mark_of_sid("sid"), mark_of_login("state")
-DAY = 86_400.0
+
+class TestMemoryLedger(LedgerSuite):
+    """The suite, in memory."""
+
+    @pytest.fixture
+    def ledger(self, clock: MovableClock) -> Ledger:
+        """An empty one."""
+        return open_ledger("memory", clock)
 
 
-@pytest.fixture
-def clock() -> MovableClock:
-    """It stands at NOW."""
-    return MovableClock(NOW)
+class TestFileLedger(LedgerSuite):
+    """The suite, in a file."""
 
-
-@pytest.fixture(params=["memory", "file"])
-async def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: MovableClock) -> AsyncIterator[Ledger]:
-    """Each of the two, in turn."""
-    setting = "memory" if request.param == "memory" else f"file:{tmp_path / 'ledger.sqlite'}"
-    opened = open_ledger(setting, clock)
-    yield opened
-    await opened.aclose()
-
-
-def successor(generation: int, newest: int, text: bytes = b"sealed") -> Successor:
-    """An entry; what is sealed in it matters to nobody here."""
-    return Successor(generation=generation, newest=newest, sealed=text)
-
-
-def an_ending(mark: bytes = SID, *, reason: Reason = Reason.SIGNED_OUT, until: float = NOW + DAY) -> Ending:
-    """The end of one session."""
-    return Ending(mark=mark, reason=reason, at=NOW, until=until)
-
-
-# The suite that every ledger runs.
-
-
-@pytest.mark.req("F2", "F11")
-async def test_an_ending_is_seen_at_once_and_its_first_reason_stands(ledger: Ledger) -> None:
-    """Own writes are in the view when the call returns."""
-    session = a_session(sid="sid")
-    assert ledger.view.ended(Marks.of(session), NOW) is None
-    await ledger.end(Ending.of_session(session, Reason.SIGNED_OUT, at=NOW))
-    await ledger.end(Ending.of_session(session, Reason.IDLE, at=NOW))
-    found = ledger.view.ended(Marks.of(session), NOW)
-    assert found is not None
-    assert found.reason is Reason.SIGNED_OUT
-
-
-@pytest.mark.req("F11")
-async def test_the_authorization_servers_sid_ends_whatever_began_in_it(ledger: Ledger) -> None:
-    """Also sessions that nobody has kept yet, and none of another issuer."""
-    await ledger.end(Ending.of_authority_sid(ISSUER, "as", Reason.BACKCHANNEL, at=NOW, until=NOW + DAY))
-    hit, miss = a_session(authority_sid="as"), a_session(authority_sid="as", issuer="https://other.example")
-    assert ledger.view.ended(Marks.of(hit), NOW) is not None
-    assert ledger.view.ended(Marks.of(miss), NOW) is None
-    assert ledger.view.ended(Marks.of(a_session(authority_sid=None)), NOW) is None
-
-
-@pytest.mark.req("F11")
-async def test_a_subject_is_signed_out_up_to_an_instant(ledger: Ledger) -> None:
-    """Sessions whose ID token is older end, a later sign-in lives; the latest instant counts."""
-    marks = Marks.of(a_session())
-    for before in (NOW - 100, NOW, NOW - 50):
-        ending = Ending.of_subject(ISSUER, "alice", Reason.BACKCHANNEL, before=before, at=NOW, until=NOW + DAY)
-        await ledger.end(ending)
-    assert ledger.view.ended(marks, NOW) is not None
-    assert ledger.view.ended(marks, NOW + 1) is None
-
-
-@pytest.mark.req("F18")
-async def test_a_login_is_spent_once(ledger: Ledger, clock: MovableClock) -> None:
-    """Until it is given back, or its ten minutes are over."""
-    assert await ledger.spend_login(LOGIN, NOW + 600) is True
-    assert await ledger.spend_login(LOGIN, NOW + 600) is False
-    await ledger.release_login(LOGIN)
-    assert await ledger.spend_login(LOGIN, NOW + 600) is True
-    assert await ledger.spend_login(mark_of_login("other"), NOW + 600) is True
-    clock.advance(700)
-    assert await ledger.spend_login(LOGIN, clock.now() + 600) is True
-
-
-@pytest.mark.req("F18")
-async def test_a_landing_belongs_to_a_spent_login(ledger: Ledger, clock: MovableClock) -> None:
-    """Nobody lands where nobody signed in; and not for ever."""
-    await ledger.keep_landing(LOGIN, b"nowhere")
-    assert await ledger.landing(LOGIN) is None
-    await ledger.spend_login(LOGIN, NOW + 600)
-    assert await ledger.landing(LOGIN) is None
-    await ledger.keep_landing(LOGIN, b"there")
-    assert await ledger.landing(LOGIN) == b"there"
-    clock.advance(601)
-    assert await ledger.landing(LOGIN) is None
-
-
-@pytest.mark.req("F4")
-async def test_a_successor_is_written_once(ledger: Ledger) -> None:
-    """Whoever comes second learns it, and what stands does not change."""
-    assert ledger.view.newest_generation(SID) == 0
-    assert await ledger.keep_successor(SID, successor(1, 2, b"first"), NOW + DAY) is True
-    assert await ledger.keep_successor(SID, successor(1, 2, b"second"), NOW + DAY) is False
-    assert await ledger.successor(SID, 1) == successor(1, 2, b"first")
-    assert ledger.view.newest_generation(SID) == 2
-    assert await ledger.successor(mark_of_sid("other"), 1) is None
-    assert await ledger.successor(SID, 2) is None
-
-
-@pytest.mark.req("F4")
-async def test_a_path_is_shortened_forward_only_and_never_created(ledger: Ledger) -> None:
-    """An entry moves to newer generations; a missing one stays missing."""
-    await ledger.keep_successor(SID, successor(1, 2), NOW + DAY)
-    await ledger.shorten_path(SID, successor(1, 4, b"four"))
-    await ledger.shorten_path(SID, successor(1, 3, b"three"))
-    await ledger.shorten_path(SID, successor(3, 4))
-    assert await ledger.successor(SID, 1) == successor(1, 4, b"four")
-    assert await ledger.successor(SID, 3) is None
-
-
-@pytest.mark.req("F4")
-async def test_acknowledging_a_generation_lets_older_ones_lapse(ledger: Ledger, clock: MovableClock) -> None:
-    """Sixty seconds, counted from the first time, and only for older generations of this session."""
-    other = mark_of_sid("other")
-    for sid in (SID, other):
-        await ledger.keep_successor(sid, successor(1, 2), NOW + DAY)
-    await ledger.keep_successor(SID, successor(2, 3), NOW + DAY)
-    await ledger.acknowledge(SID, 2, NOW + 60)
-    await ledger.acknowledge(SID, 2, NOW + 500)
-    clock.advance(59)
-    assert await ledger.successor(SID, 1) is not None
-    clock.advance(2)
-    assert await ledger.successor(SID, 1) is None
-    assert await ledger.successor(SID, 2) is not None
-    assert await ledger.successor(other, 1) is not None
+    @pytest.fixture
+    async def ledger(self, tmp_path: Path, clock: MovableClock) -> AsyncIterator[Ledger]:
+        """A new file."""
+        opened = open_ledger(f"file:{tmp_path / 'ledger.sqlite'}", clock)
+        yield opened
+        await opened.aclose()
 
 
 def test_a_view_forgets_what_no_session_can_need() -> None:
@@ -204,6 +96,37 @@ async def test_two_processes_on_one_file_know_of_each_other_within_a_quarter_sec
     assert await two.keep_successor(mark_of_sid("alive"), successor(1, 2, b"mine"), NOW + DAY) is False
     await one.aclose()
     await two.aclose()
+
+
+@pytest.mark.req("F3", "F8")
+async def test_a_flight_outlives_its_process(tmp_path: Path) -> None:
+    """Killed after it sent: the same six seconds for whoever comes after the restart, and the doubt stands."""
+    clock = MovableClock(NOW)
+    killed = a_file(tmp_path, clock)
+    await killed.enter_flight(SID, 1, b"killed", NOW + DAY)
+    await killed.flight_sent(SID, 1, b"killed")
+    await killed.aclose()
+    again = a_file(tmp_path, clock)
+    assert await again.enter_flight(SID, 1, b"again", NOW + DAY) is False
+    clock.advance(6)
+    assert await again.enter_flight(SID, 1, b"again", NOW + DAY) is True
+    assert await again.is_uncertain(SID, 1) is True
+    await again.aclose()
+
+
+@pytest.mark.req("F3")
+async def test_a_flight_from_before_the_machines_last_start_has_lapsed(tmp_path: Path) -> None:
+    """Monotonic time begins anew with the machine, and nobody is left who could hold it."""
+    before, after = MovableClock(NOW), MovableClock(NOW + 60)
+    before._monotonic = 500_000.0
+    killed = a_file(tmp_path, before)
+    await killed.enter_flight(SID, 1, b"killed", NOW + DAY)
+    await killed.flight_sent(SID, 1, b"killed")
+    await killed.aclose()
+    again = a_file(tmp_path, after)
+    assert await again.enter_flight(SID, 1, b"again", NOW + DAY) is True
+    assert await again.is_uncertain(SID, 1) is True
+    await again.aclose()
 
 
 @pytest.mark.req("F2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ import uvicorn
 from resource_api.app import create_app
 from resource_api.errors import ConfigurationError, TodoStoreUnavailable
 from resource_api.server import uvicorn_config
-from resource_api.settings import load_settings
+from resource_api.settings import ResourceAPISettings, load_settings
 from resource_api.telemetry.logs import configure_logging
 from resource_api.todos.database import open_engine
 from resource_api.todos.repository import TodoRepository
@@ -43,6 +43,7 @@ def serve(config: Path | None, host: str | None, port: int | None, log_level: st
 
     def run() -> None:
         settings = load_settings(config, host=host, port=port)
+        asyncio.run(_with_todos(settings, TodoRepository.prepare))  # a refusal is said here, in words, before the start
         app = create_app(settings)
         served = uvicorn_config(app, host=settings.host, port=settings.port, drain_seconds=settings.drain_seconds)
         uvicorn.Server(served).run()
@@ -53,17 +54,20 @@ def serve(config: Path | None, host: str | None, port: int | None, log_level: st
 @main.command()
 @config_option
 def migrate(config: Path | None) -> None:
-    """Bring the database to what this version needs, and stop."""
+    """Bring the database to the schema that this version needs, and stop. Run again, it changes nothing."""
+    before, after = _or_say_why(lambda: asyncio.run(_with_todos(load_settings(config), TodoRepository.migrate)))
+    if before == after:
+        click.echo(f"The database has schema version {after} already.")
+    else:
+        click.echo(f"The database went from {'nothing' if before is None else before} to schema version {after}.")
 
-    async def run() -> None:
-        todos = TodoRepository(open_engine(load_settings(config).database()))
-        try:
-            await todos.prepare()
-        finally:
-            await todos.aclose()
 
-    _or_say_why(lambda: asyncio.run(run()))
-    click.echo("The database is up to date.")
+async def _with_todos(settings: ResourceAPISettings, do: Callable[[TodoRepository], Awaitable[_Done]]) -> _Done:
+    todos = TodoRepository(open_engine(settings.database()))
+    try:
+        return await do(todos)
+    finally:
+        await todos.aclose()
 
 
 def _or_say_why(run: Callable[[], _Done]) -> _Done:
@@ -75,5 +79,6 @@ def _or_say_why(run: Callable[[], _Done]) -> _Done:
         for cause in error.causes:
             click.echo(f"  - {cause}", err=True)
     except TodoStoreUnavailable as error:
-        click.echo(f"The database does not answer ({error.detail}). Cure: check database_url and its folder.", err=True)
+        cure = "Cure: check database_url, its server or its folder"
+        click.echo(f"The database does not answer ({error.detail}). {cure}", err=True)
     sys.exit(CANNOT_START)

@@ -14,6 +14,7 @@
     │   ├── MalformedRequest          it cannot be read: JSON, path, framing
     │   ├── InvalidInput              it was read, and its values break a limit
     │   ├── UnknownTodo               no such item, or not the caller's: nobody learns which
+    │   ├── PreconditionFailed        the item is at another version than the change was meant for
     │   ├── UnknownResource           the same, of an application that the kit protects
     │   ├── UnknownPath
     │   ├── MethodNotAllowed
@@ -145,6 +146,12 @@ class UnknownTodo(RequestRefused):
     """No such item, or another person's: the answer is the same, so that nobody learns what exists."""
 
     public = "There is no such to-do."
+
+
+class PreconditionFailed(RequestRefused):
+    """The item is at another version than the change was meant for (RFC 9110 13.1.1, 13.1.2); it was not changed."""
+
+    public = "The to-do was changed meanwhile."
 
 
 class UnknownResource(RequestRefused):

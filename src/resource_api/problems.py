@@ -36,6 +36,7 @@ TABLE: Final[Mapping[type[errors.ResourceAPIError], tuple[int, str]]] = {
     errors.MalformedRequest: (400, "malformed-request"),
     errors.InvalidInput: (422, "invalid-input"),
     errors.UnknownTodo: (404, "unknown-todo"),
+    errors.PreconditionFailed: (412, "precondition-failed"),
     errors.UnknownResource: (404, "unknown-resource"),
     errors.UnknownPath: (404, "unknown-path"),
     errors.MethodNotAllowed: (405, "method-not-allowed"),
@@ -56,6 +57,9 @@ _REASONS: Final[Mapping[str, str]] = {
     "string_pattern_mismatch": "has characters that are not accepted, or says nothing",
     "string_unicode": "is not valid text",
     "model_attributes_type": "must be an object",
+    "value_error": "must be a number",
+    "greater_than_equal": "is too small",
+    "less_than_equal": "is too large",
 }
 
 

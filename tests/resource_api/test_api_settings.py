@@ -117,7 +117,8 @@ def test_an_issuer_stays_as_it_is_written() -> None:
         ({"port": 70_000}, "port"),
         ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
         ({"database_url": "sqlite+aiosqlite://"}, "no file"),
-        ({"database_url": "postgresql://u:s3cret@db/x"}, "postgresql"),
+        ({"database_url": "mysql://u:s3cret@db/x"}, "mysql"),
+        ({"database_url": "postgresql://u:s3cret@db"}, "no database"),
         ({"database_url": "not a url"}, "no database URL"),
         ({"database_url": "sqlite+aiosqlite:////nowhere/at/all.sqlite"}, "folder"),
         ({"database_url_file": "/nowhere/url"}, "database_url_file"),
@@ -197,12 +198,12 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_migrate_makes_the_database(tmp_path: Path) -> None:
-    """The one-shot job makes the schema, and run again changes nothing."""
+    """The one-shot job makes the schema and says from where to where; run again it changes nothing."""
     path = tmp_path / "resource_api.toml"
     path.write_text(GOOD.replace("todos.sqlite", f"/{tmp_path}/made.sqlite"))
-    for _ in range(2):
+    for told in ("went from nothing to schema version 0002", "has schema version 0002 already"):
         answer = CliRunner().invoke(main, ["migrate", "--config", str(path)])
-        assert (answer.exit_code, answer.output) == (0, "The database is up to date.\n")
+        assert (answer.exit_code, answer.output) == (0, f"The database {told}.\n")
     assert (tmp_path / "made.sqlite").stat().st_size > 0
 
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BeforeValidator
 
 from resource_api.errors import InvalidInput
 from resource_api.routes.bodies import ChangedTodo, NewTodo, TodoItem
+from resource_api.routes.conditions import (
+    CHANGE_ON_CONDITION,
+    READ_ON_CONDITION,
+    CurrentCondition,
+    is_known,
+    tag_of,
+)
+from resource_api.routes.numbers import one_spelling
+from resource_api.routes.paging import DEFAULT_LIMIT, Cursor, Limit, cut, id_in
 from resource_api.routes.services import Server, Todos
 from resource_api.security import CurrentPrincipal, GuardedRoute, Principal, ResourceServer, problem_response, requires
-from resource_api.todos.model import MAX_ID
+from resource_api.todos.model import MAX_ID, Todo
 
 PATH: Final = "/api/todolist"
 SCOPES: Final = {
@@ -29,14 +38,13 @@ may_read: Final = requires(scopes=tuple(SCOPES), app_roles=tuple(APP_ROLES))
 may_write: Final = requires(scopes=("ToDoList.ReadWrite",), app_roles=("ToDoList.ReadWrite.All",))
 
 
-def _one_spelling(value: str) -> str:
-    """Decimal digits without a leading zero: pydantic would also take ``1.0``, ``+1`` and a space behind it."""
-    if _DECIMAL(value) is None:
-        raise ValueError
-    return value
+TodoId = Annotated[int, Path(ge=1, le=MAX_ID, description="The number of a to-do"), BeforeValidator(one_spelling)]
 
 
-TodoId = Annotated[int, BeforeValidator(_one_spelling), Path(ge=1, le=MAX_ID, description="The number of a to-do")]
+def _with(description: str, *headers: str) -> dict[str, Any]:
+    return {"description": description, "headers": {name: {"schema": {"type": "string"}} for name in headers}}
+
+
 _UNREADABLE: Final[dict[int | str, dict[str, Any]]] = {
     400: problem_response("The request cannot be read"),
     "4XX": problem_response("Any other refusal"),
@@ -47,41 +55,89 @@ _WITH_BODY = _UNREADABLE | {
     415: problem_response("The body is not application/json"),
     422: problem_response("Values break a limit"),
 }
+_PAGE: Final[dict[int | str, dict[str, Any]]] = _UNREADABLE | {
+    200: _with("A page of to-dos", "ETag", "Link"),
+    304: _with("The caller has this page already", "ETag", "Link"),
+    422: problem_response("Values break a limit"),
+}
+_ONE: Final[dict[int | str, dict[str, Any]]] = {200: _with("The to-do", "ETag")}
+_NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {304: _with("The caller has this version already", "ETag")}
+_CHANGED = _UNKNOWN | {412: problem_response("The to-do is at another version")}
+_ADDED: Final[dict[int | str, dict[str, Any]]] = {201: _with("The new to-do", "ETag", "Location")}
 _json = msgspec.json.Encoder()
-_DECIMAL = re.compile(r"[1-9][0-9]{0,18}", re.ASCII).fullmatch
 
 router = APIRouter(prefix=PATH, tags=["to-do list"], route_class=GuardedRoute)
 
 
-@router.get("", dependencies=[may_read], response_model=list[TodoItem], responses=_UNREADABLE)
-async def list_todos(principal: CurrentPrincipal, todos: Todos) -> Response:
-    """All to-dos of the caller; an application's are everybody's."""
-    return _answer(await todos.list(_reach(principal)))
+@router.get(
+    "",
+    dependencies=[may_read],
+    response_model=list[TodoItem],
+    responses=_PAGE,
+    openapi_extra=READ_ON_CONDITION,
+)
+async def list_todos(
+    request: Request,
+    principal: CurrentPrincipal,
+    todos: Todos,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Response:
+    """The to-dos of the caller, oldest first, in pages; an application's are everybody's."""
+    found = await todos.list(_reach(principal), after=id_in(cursor), limit=limit + 1)
+    page, link = cut(found, limit, PATH)
+    content = _json.encode([_item(todo) for todo in page])
+    tag = f'"{hashlib.sha256(content + (link or "").encode()).hexdigest()[:32]}"'
+    headers = {"ETag": tag} if link is None else {"ETag": tag, "Link": link}
+    return _read(request, content, headers)
 
 
-@router.get("/{todo_id}", dependencies=[may_read], response_model=TodoItem, responses=_UNKNOWN)
-async def read_todo(todo_id: TodoId, principal: CurrentPrincipal, todos: Todos) -> Response:
+@router.get(
+    "/{todo_id}",
+    dependencies=[may_read],
+    response_model=TodoItem,
+    responses=_UNKNOWN | _ONE | _NOT_MODIFIED,
+    openapi_extra=READ_ON_CONDITION,
+)
+async def read_todo(request: Request, todo_id: TodoId, principal: CurrentPrincipal, todos: Todos) -> Response:
     """One to-do."""
-    return _answer(await todos.find(todo_id, _reach(principal)))
+    todo = await todos.find(todo_id, _reach(principal))
+    return _read(request, _json.encode(_item(todo)), {"ETag": tag_of(todo.version)})
 
 
-@router.post("", dependencies=[may_write], response_model=TodoItem, status_code=201, responses=_WITH_BODY)
+@router.post("", dependencies=[may_write], response_model=TodoItem, status_code=201, responses=_WITH_BODY | _ADDED)
 async def add_todo(body: NewTodo, principal: CurrentPrincipal, todos: Todos, server: Server) -> Response:
     """Add a to-do, for the caller or, as an application, for the owner it names."""
     added = await todos.add(_owner(body, principal, server), body.description.strip())
     return _answer(added, status=201, headers={"Location": f"{PATH}/{added.id}"})
 
 
-@router.put("/{todo_id}", dependencies=[may_write], response_model=TodoItem, responses=_WITH_BODY | _UNKNOWN)
-async def describe_todo(todo_id: TodoId, body: ChangedTodo, principal: CurrentPrincipal, todos: Todos) -> Response:
+@router.put(
+    "/{todo_id}",
+    dependencies=[may_write],
+    response_model=TodoItem,
+    responses=_WITH_BODY | _CHANGED | _ONE,
+    openapi_extra=CHANGE_ON_CONDITION,
+)
+async def describe_todo(
+    todo_id: TodoId, body: ChangedTodo, principal: CurrentPrincipal, todos: Todos, condition: CurrentCondition
+) -> Response:
     """Change a to-do's description, and nothing else of it."""
-    return _answer(await todos.describe(todo_id, _reach(principal), body.description.strip()))
+    return _answer(await todos.describe(todo_id, _reach(principal), body.description.strip(), condition))
 
 
-@router.delete("/{todo_id}", dependencies=[may_write], response_class=Response, responses=_UNKNOWN)
-async def remove_todo(todo_id: TodoId, principal: CurrentPrincipal, todos: Todos) -> Response:
+@router.delete(
+    "/{todo_id}",
+    dependencies=[may_write],
+    response_class=Response,
+    responses=_CHANGED,
+    openapi_extra=CHANGE_ON_CONDITION,
+)
+async def remove_todo(
+    todo_id: TodoId, principal: CurrentPrincipal, todos: Todos, condition: CurrentCondition
+) -> Response:
     """Remove a to-do. The answer is 200 and empty, as the seed's clients know it (A-05)."""
-    await todos.remove(todo_id, _reach(principal))
+    await todos.remove(todo_id, _reach(principal), condition)
     return Response()
 
 
@@ -102,5 +158,17 @@ def _owner(body: NewTodo, principal: Principal, server: ResourceServer) -> str:
     return owner
 
 
-def _answer(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(_json.encode(value), status, headers=headers, media_type="application/json")
+def _item(todo: Todo) -> dict[str, Any]:
+    """A to-do as the seed's clients know it: its version travels as the entity tag."""
+    return {"id": todo.id, "owner": todo.owner, "description": todo.description}
+
+
+def _read(request: Request, content: bytes, headers: dict[str, str]) -> Response:
+    if is_known(headers["ETag"], request):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type="application/json")
+
+
+def _answer(todo: Todo, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    headers = {"ETag": tag_of(todo.version), **(headers or {})}
+    return Response(_json.encode(_item(todo)), status, headers=headers, media_type="application/json")

@@ -43,7 +43,11 @@ def test_jose_has_one_door() -> None:
 @pytest.mark.parametrize(
     ("library", "doors"),
     [
-        ("sqlalchemy", {"database.py", "repository.py"}),
+        (
+            "sqlalchemy",
+            {"database.py", "repository.py", "schema.py", "migration.py", "0001_todos.py", "0002_versions.py"},
+        ),
+        ("alembic", {"migration.py", "env.py", "0001_todos.py", "0002_versions.py"}),
         ("uvicorn", {"server.py", "cli.py"}),
         (
             "httpx",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TypeAlias
 
 import pytest
 
 from resource_api.todos.database import open_engine
 from resource_api.todos.repository import TodoRepository
 from tests.world.postgres import Postgres, running_postgres
-
-Stores: TypeAlias = Callable[[], TodoRepository]
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +24,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database, of each kind in turn."""
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path}/todos.sqlite"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """An empty database of PostgreSQL."""
+    return postgres.new_database()
 
 
 @pytest.fixture

@@ -112,13 +112,14 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether it was lost on reuse before a byte of the response came: then the request was most likely unread."""
         return self.served > 1 and self._ended and self.reader is not None and not self.reader.touched
 
-    def begin(self, method: str, head: bytes) -> None:
-        """Send a request's head; from here on what arrives is its response."""
-        self._wrote, self._error = False, None if self.usable else self._error
+    def begin(self, method: str, head: bytes) -> ResponseReader:
+        """Send a request's head; from here on what arrives is its response, and this its reader."""
+        self._wrote = False
         self.served += 1
-        self.reader = ResponseReader(method)
+        reader = self.reader = ResponseReader(method)
         if self._transport is not None:
             self._transport.write(head)
+        return reader
 
     async def send(self, data: bytes, seconds: float) -> None:
         """Send a part of the body; where the upstream does not take it for so long, it has failed."""
@@ -137,13 +138,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._wrote = True
         self.answer_by = self._now() + seconds
 
-    async def until_begun(self) -> ResponseReader:
-        """The response, once its head has come; raises what ``fail`` was told, or how the socket ended."""
-        reader = cast("ResponseReader", self.reader)
+    async def until_begun(self, reader: ResponseReader) -> None:
+        """Wait for the response's head; raises what ``fail`` was told, or how the socket ended."""
         while not reader.begun:
             await self._change()
         self.answer_by = inf
-        return reader
 
     async def block(self, seconds: float) -> bytes:
         """The next bytes of the body, empty at its end; each may take so many seconds."""
@@ -166,7 +165,10 @@ class UpstreamConnection(asyncio.Protocol):
     def finish(self) -> bool:
         """End the exchange; answer whether another one may follow on this socket."""
         reader, self.reader, self.answer_by = self.reader, None, inf
-        return bool(self._wrote and self.usable and reader and reader.complete and reader.reusable and not self._error)
+        if reader is None:
+            return False
+        reader.close()
+        return self._wrote and reader.complete and reader.reusable and self._error is None and self.usable
 
     def fail(self, error: Exception) -> None:
         """Close at once; whoever waits for this exchange is told."""

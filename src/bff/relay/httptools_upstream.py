@@ -68,16 +68,15 @@ class Exchange:
     async def __aenter__(self) -> UpstreamResponse:
         """Send, and wait for the head."""
         head = _head(self._request)
-        connect = min(self._seconds, MAX_CONNECT_SECONDS)
         try:
-            connection = self._pool.kept() or await self._pool.take(connect)
+            connection = self._pool.kept() or await self._pool.take(self._connect_seconds)
             try:
                 reader = await self._ask(connection, head)
             except ResourceAPIUnavailable:
                 if not self._may_repeat(connection):
                     raise
                 self._leave()
-                reader = await self._ask(await self._pool.take(connect, fresh=True), head)
+                reader = await self._ask(await self._pool.take(self._connect_seconds, fresh=True), head)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -97,6 +96,10 @@ class Exchange:
             sending.cancel()
             await asyncio.wait({sending})
 
+    @property
+    def _connect_seconds(self) -> float:
+        return min(self._seconds, MAX_CONNECT_SECONDS)
+
     def __aiter__(self) -> Exchange:
         return self
 
@@ -111,13 +114,14 @@ class Exchange:
 
     async def _ask(self, connection: UpstreamConnection, head: bytes) -> ResponseReader:
         self._connection = connection
-        connection.begin(self._request.method, head)
+        reader = connection.begin(self._request.method, head)
         if self._request.body is None:
             connection.wrote(self._seconds)
         else:
             self._sending = asyncio.create_task(self._send(connection, self._request.body))
             self._sending.add_done_callback(lambda sending: self._sent(sending, connection))
-        return await connection.until_begun()
+        await connection.until_begun(reader)
+        return reader
 
     async def _send(self, connection: UpstreamConnection, body: RequestBody) -> None:
         """Send the body beside the response, which may begin, and end, before all of it is sent (RFC 9112 9.5)."""
@@ -150,6 +154,7 @@ def _head(request: UpstreamRequest) -> bytes:
     fields = [*request.headers, *framing(request)]
     lines = b"\r\n".join(map(b": ".join, fields))
     head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (request.method.encode("ascii"), request.target, lines)
-    if len(head) - len(head.translate(None, b"\r\n\x00")) != 2 * (len(fields) + 2):
+    lines_ended = len(fields) + 2
+    if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended or b"\0" in head:
         raise ResourceAPIUnavailable("a field holds a byte that no field has")
     return head

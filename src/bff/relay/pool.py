@@ -46,9 +46,10 @@ class ConnectionPool:
 
     def kept(self) -> UpstreamConnection | None:
         """The connection used last, if one is idle and good."""
-        while self._idle:
-            connection, _ = self._idle.popitem()
-            if connection.usable and not self._outlived(connection):
+        idle = self._idle
+        while idle:
+            connection, _ = idle.popitem()
+            if connection.usable and not self._outlived(connection, self._now()):
                 return connection
             connection.abort()
         return None
@@ -71,13 +72,14 @@ class ConnectionPool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """The exchange is over: keep the connection if it is good, else close it."""
-        if connection.finish() and connection in self._connections and not self._outlived(connection):
-            connection.idle_since = self._now()
+        connection.idle_since = now = self._now()
+        if connection.finish() and connection in self._connections and not self._outlived(connection, now):
             self._idle[connection] = None
         else:
             connection.abort()
             self._connections.discard(connection)
-        self._call_next()
+        if self._waiting:
+            self._call_next()
 
     def close(self) -> None:
         """Close every connection."""
@@ -88,8 +90,8 @@ class ConnectionPool:
             self._timer.cancel()
             self._timer = None
 
-    def _outlived(self, connection: UpstreamConnection) -> bool:
-        now = self._now()
+    @staticmethod
+    def _outlived(connection: UpstreamConnection, now: float) -> bool:
         return now - connection.idle_since > IDLE_SECONDS or now - connection.born > LIFE_SECONDS
 
     def _make_room(self) -> bool:
@@ -185,7 +187,7 @@ class ConnectionPool:
         now = self._now()
         for connection in tuple(self._connections):
             connection.check(now)
-        for connection in [connection for connection in self._idle if self._outlived(connection)]:
+        for connection in [connection for connection in self._idle if self._outlived(connection, now)]:
             del self._idle[connection]
             connection.abort()
         loop = asyncio.get_running_loop()

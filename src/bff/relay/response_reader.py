@@ -91,6 +91,10 @@ class ResponseReader:
         self.held = 0
         return block
 
+    def close(self) -> None:
+        """Nothing more will be fed: reader and parser let go of each other, or each response would be a cycle."""
+        del self._parser
+
     def _broken(self, detail: str) -> None:
         if not self.complete:
             raise ResourceAPIUnavailable(detail) from None

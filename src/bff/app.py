@@ -100,7 +100,7 @@ def create_app(
         public_origin=settings.origin,
         clock=clock,
         fair_use=fair_use_of(settings),
-        observe=observe_relayed,
+        observe=metrics.relayed.observe,
     )
 
     app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault)
@@ -117,7 +117,7 @@ def create_app(
         frames=FairUse(per_address=FRAMES_PER_ADDRESS),
         framed_by=authority.logout_framed_by,
     )
-    app.state.journal = journal
+    app.state.journal = app.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
@@ -132,13 +132,6 @@ def create_app(
     return app
 
 
-def observe_relayed(route: str, status: int, seconds: float) -> None:
-    """Count one relayed call by its route's own path, never by the URL."""
-    counter, histogram = metrics.relayed_series(route, status // 100)
-    counter.inc()
-    histogram.observe(seconds)
-
-
 class BFF(FastAPI):
     """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
 
@@ -147,6 +140,7 @@ class BFF(FastAPI):
             title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
         )
         self._relay, self._public_name, self._address, self._vault = relay, public_name, address, vault
+        self.journal: Journal | None = None
         self.add_exception_handler(BFFError, _refused)
         self.add_exception_handler(HTTPException, _refused_by_framework)
         self.add_exception_handler(Exception, _failed)
@@ -159,14 +153,14 @@ class BFF(FastAPI):
             return await send({"type": "websocket.close", "code": 1008})
         scope.setdefault("state", {})
         token = trace_id.set(trace_id_of(scope["headers"]))
-        if self.state.journal is not None:
-            send = picture.watched(self.state.journal, scope, send, relayed=self._relay.matches(scope))
+        relayed = self._relay.matches(scope)
+        if self.journal is not None:
+            send = picture.watched(self.journal, scope, send, relayed=relayed)
         answer = _Answer(scope, send, self._vault)
         try:
             self._public_name.check(scope)
-            if scope.get("client"):
-                scope["client"] = (self._address.of(scope["client"][0], scope["headers"]), scope["client"][1])
-            if self._relay.matches(scope):
+            self._address.settle(scope)
+            if relayed:
                 await self._relay(scope, receive, answer.relayed)
             else:
                 await super().__call__(scope, receive, answer.ours)

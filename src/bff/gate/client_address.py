@@ -5,8 +5,9 @@ Only the entries that trusted proxies wrote are believed: from the right, the fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from bff.errors import ConfigurationError
 
@@ -26,6 +27,11 @@ class ClientAddress:
                 causes.append(f"server.trusted_proxies: {text!r} is no network. Cure: write it like 10.0.0.0/8")
         if causes:
             raise ConfigurationError(causes)
+
+    def settle(self, scope: MutableMapping[str, Any]) -> None:
+        """Let ``scope`` name the caller's address from here on; its port stays the socket's."""
+        if self._trusted and scope.get("client"):
+            scope["client"] = (self.of(scope["client"][0], scope["headers"]), scope["client"][1])
 
     def of(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         """The caller's address; ``peer`` is the socket's. What cannot be read ends the search."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from bff.telemetry.relayed_calls import RelayedCalls
 
 registry = CollectorRegistry()
 
@@ -13,16 +13,8 @@ sessions_started = Counter("bff_session_started_total", "Sessions begun.", regis
 sessions_ended = Counter("bff_session_ended_total", "Sessions ended, by reason.", ["reason"], registry=registry)
 refreshes = Counter("bff_refresh_total", "Token refreshes by outcome.", ["outcome"], registry=registry)
 refusals = Counter("bff_refused_total", "Requests refused, by problem.", ["problem"], registry=registry)
-relayed = Counter("bff_relay_requests_total", "Relayed calls.", ["route", "status_class"], registry=registry)
-relay_seconds = Histogram(
-    "bff_relay_seconds", "Seconds from request to the end of the answer.", ["route"], registry=registry
-)
-
-
-@cache
-def relayed_series(route: str, status_class: int) -> tuple[Counter, Histogram]:
-    """The two series of a relayed call, looked up once: their labels are few and closed."""
-    return relayed.labels(route, f"{status_class}xx"), relay_seconds.labels(route)
+relayed = RelayedCalls()
+registry.register(relayed)
 
 
 def exposition() -> bytes:

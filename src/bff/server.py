@@ -103,8 +103,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
 
     def on_url(self, url: bytes) -> None:
         """Count the request target."""
-        super().on_url(url)
-        self._count_fields(0)
+        self.url += url
+        if len(self.url) > MAX_HEAD_BYTES:
+            raise _Refusal(431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a field. What comes after the head is a trailer: dropped, for the app takes it for a header."""
@@ -129,7 +130,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self._judge_head()
         self.in_head = self.head_begun = False
         self.silent_bytes = 0
-        self._stop_head_timer()
+        if self.head_timer is not None:
+            self._stop_head_timer()
         super().on_headers_complete()
 
     def _judge_head(self) -> None:
@@ -251,7 +253,8 @@ async def _answer_whole(cycle: RequestResponseCycle, status: int, headers: Heade
         headers.append((b"content-length", b"%d" % len(body)))
     fields = [*cycle.default_headers, *headers] + ([] if cycle.keep_alive else [(b"connection", b"close")])
     head = STATUS_LINE[status] + b"\r\n".join(map(b": ".join, fields)) + b"\r\n\r\n"
-    if len(head) - len(head.translate(None, b"\r\n")) != 2 * (len(fields) + 2):
+    lines_ended = len(fields) + 2
+    if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended:
         raise RuntimeError("a response header holds a line end")
     cycle.response_started = True
     cycle.waiting_for_100_continue = False

@@ -35,6 +35,7 @@ _SITES = frozenset({b"same-origin", b"same-site", b"cross-site", b"none"})
 _WATCHED = frozenset(
     {b"x-csrf", b"sec-fetch-site", b"origin", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-purpose", b"purpose"}
 )
+_SPECULATIVE = frozenset({b"sec-purpose", b"purpose"})
 # Where a guess of the browser would act on a session. A speculative read of a page or an image harms nobody.
 _UNSPECULATIVE = frozenset({"header", "websocket", "navigation", "callback", "ticket"})
 
@@ -62,13 +63,11 @@ class Antiforgery:
         MalformedRequest for a repeated signal, SpeculativeRequest for prefetch and prerender, KeyError for a kind that
         the table does not have.
         """
-        signals: Signals = {}
-        for name, value in headers:
-            if name in _WATCHED:
-                if name in signals:
-                    raise MalformedRequest(f"{name.decode()} came twice")
-                signals[name] = value
-        if kind in _UNSPECULATIVE and _is_speculative(signals):
+        watched = [field for field in headers if field[0] in _WATCHED]
+        signals = dict(watched)
+        if len(signals) != len(watched):
+            raise MalformedRequest("a field that says where the call comes from came twice")
+        if not _SPECULATIVE.isdisjoint(signals) and kind in _UNSPECULATIVE and _is_speculative(signals):
             raise SpeculativeRequest
         self._rules[kind](method, signals)
 

@@ -38,6 +38,8 @@ _SANDBOX = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'n
 _PLAIN_JSON = b"application/json"
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 _BODILESS = frozenset({204, 304})
+_REQUEST_SINGLE, _RESPONSE_SINGLE = names.REQUEST_SINGLE, names.RESPONSE_SINGLE
+_NOMINATES_NOTHING = frozenset({b"keep-alive", b"close"})
 _NONE: frozenset[bytes] = frozenset()
 
 
@@ -68,10 +70,11 @@ def crossing(raw: Iterable[tuple[bytes, bytes]], route: Route) -> Crossing:
     kept: Headers = []
     noticed: dict[bytes, list[bytes]] = {}
     singles: set[bytes] = set()
+    crossing_names = route.crossing_names
     for field in raw:
         name = field[0]
-        if name in names.REQUEST_ALLOWED or name in route.request_names:
-            if name in names.REQUEST_SINGLE:
+        if name in crossing_names:
+            if name in _REQUEST_SINGLE:
                 if name in singles:
                     raise MalformedRequest(f"{name.decode()} came twice")
                 singles.add(name)
@@ -105,7 +108,7 @@ def outgoing(crossed: Crossing, route: Route, ours: Headers, *, client: str | No
 
     ``ours`` holds what we say about ourselves; ``client`` is the browser's address as the socket knows it.
     """
-    headers = [(b"host", route.address.authority), *crossed.headers, *ours]
+    headers = [route.host, *crossed.headers, *ours]
     if client is not None:
         headers.append((b"x-forwarded-for", client.encode("latin-1")))
     if token is not None:
@@ -121,16 +124,21 @@ def returned(headers: Headers, status: int, route: Route, target: bytes) -> Head
     """
     kept: Headers = []
     seen: set[bytes] = set()
-    kind, nominating = b"", []
+    kind, nominating, returned_names = b"", [], route.returned_names
     for given, value in headers:
         name = given.lower()
-        if name not in route.returned_names:
+        if name not in returned_names:
             if name == b"connection":
                 nominating.append(value)
-            if name != b"location" and not _returns(name, value):
                 continue
-            value = rewritten(value, route, target) if name == b"location" else value  # noqa: PLW2901 — it is the same field
-        if name in names.RESPONSE_SINGLE:
+            if name == b"location":
+                value = rewritten(value, route, target)  # noqa: PLW2901 — it is the same field
+            elif name == b"www-authenticate":
+                if not _BEARER.match(value):
+                    continue  # any other scheme opens a password box on our origin
+            elif not name.startswith(names.RATE_LIMIT):
+                continue
+        if name in _RESPONSE_SINGLE:
             if name in seen:
                 raise ResourceAPIUnavailable(f"{name.decode()} came twice")
             seen.add(name)
@@ -145,12 +153,6 @@ def bearer_challenge(headers: Headers) -> str:
         if name.lower() == b"www-authenticate" and _BEARER.match(value) and _VALUE.fullmatch(value):
             return value.decode("latin-1")
     return ""
-
-
-def _returns(name: bytes, value: bytes) -> bool:
-    if name == b"www-authenticate":  # any other scheme opens a password box on our origin
-        return _BEARER.match(value) is not None
-    return name.startswith(names.RATE_LIMIT)
 
 
 def _without(kept: Headers, nominated: frozenset[bytes], status: int) -> Headers:
@@ -172,7 +174,7 @@ def _completed(kept: Headers, kind: bytes, route: Route) -> Headers:
 
 def _nominated(values: Sequence[bytes]) -> frozenset[bytes]:
     """The field names that Connection lists, lower-case (RFC 9110 7.6.1); what names no field is left out."""
-    if not values:
+    if not values or (len(values) == 1 and values[0] in _NOMINATES_NOTHING):
         return _NONE
     listed = {token.strip(b" \t").lower() for value in values for token in value.split(b",")}
     return frozenset(listed - {b"", b"keep-alive", b"close"})

@@ -23,25 +23,20 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self._new: set[Presence] = set()
-        self._lasting: set[Presence] = set()
+        self._new: list[Presence] = []
+        self._lasting: list[Presence] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, presence: Presence) -> None:
         """From here on nobody else reads this call's ``receive``."""
-        self._new.add(presence)
+        self._new.append(presence)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look)
-
-    def discard(self, presence: Presence) -> None:
-        """This call needs no watch any more."""
-        self._new.discard(presence)
-        self._lasting.discard(presence)
 
     def _look(self) -> None:
         for presence in self._lasting:
             presence.listen()
-        self._lasting, self._new = self._new, set()
+        self._lasting, self._new = [presence for presence in self._new if presence.watched], []
         waiting = self._lasting or self._new
         self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look) if waiting else None
 
@@ -52,18 +47,19 @@ class Presence:
     ``watch`` starts the watch; until then somebody else reads the request body from ``receive``, and hears it there.
     """
 
-    __slots__ = ("_cancelling", "_gone", "_listener", "_receive", "_task", "_watch")
+    __slots__ = ("_cancelling", "_gone", "_listener", "_receive", "_task", "_watch", "watched")
 
     def __init__(self, receive: Receive, watch: Watch) -> None:
-        self._receive, self._watch = receive, watch
+        self._receive: Receive | None = receive
+        self._watch, self.watched = watch, False
         self._listener: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._gone, self._cancelling = False, 0
 
     def __enter__(self) -> Self:
         """Enter the block that a departure ends."""
-        self._task = asyncio.current_task()
-        self._cancelling = self._task.cancelling() if self._task else 0
+        task = self._task = asyncio.current_task()
+        self._cancelling = task.cancelling() if task is not None else 0
         return self
 
     def __exit__(
@@ -71,29 +67,31 @@ class Presence:
     ) -> None:
         """Leave it; raise BrowserGone where the browser left first."""
         self.unwatch()
-        if self._gone and self._task is not None:
-            ours_alone = self._task.uncancel() <= self._cancelling
+        task, self._task = self._task, None
+        if self._gone and task is not None:
+            ours_alone = task.uncancel() <= self._cancelling
             if ours_alone and kind is asyncio.CancelledError:
                 raise BrowserGone from None
 
     def watch(self) -> None:
         """From here on nobody else reads ``receive``."""
-        if self._listener is None:
+        if not self.watched and self._receive is not None:
+            self.watched = True
             self._watch.add(self)
 
     def unwatch(self) -> None:
         """End the watch: what ``receive`` says from here on concerns nobody."""
-        self._watch.discard(self)
+        self.watched, self._receive = False, None  # the watch may hold on to this for a while, but not to the request
         if self._listener is not None:
             self._listener.cancel()
 
     def listen(self) -> None:
         """Hear the browser leave from now on."""
-        if self._listener is None:
-            self._listener = asyncio.create_task(self._wait())
+        if self._listener is None and self._receive is not None:
+            self._listener = asyncio.create_task(self._wait(self._receive))
 
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+    async def _wait(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
             pass
         if self._task is not None:
             self._gone = True

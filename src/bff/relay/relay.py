@@ -184,7 +184,8 @@ class Relay:
         presented = call.caller.presented
         if presented is not None:
             due = self._vault.cookies_due(presented, slides=call.crossed.slides)
-            headers += [cookie.header() for cookie in due]
+            if due:
+                headers += [cookie.header() for cookie in due]
         return {"type": "http.response.start", "status": response.status, "headers": headers}
 
     async def _name_methods(self, path: bytes, send: Send) -> None:

@@ -11,7 +11,13 @@ from typing import Final, Literal, Self
 
 from bff.errors import MalformedRequest
 from bff.gate.antiforgery import READING, RELAYED_KINDS
-from bff.relay.header_names import RESPONSE_ALLOWED, RESPONSE_ALLOWED_PUBLIC, never_crosses, never_returns
+from bff.relay.header_names import (
+    REQUEST_ALLOWED,
+    RESPONSE_ALLOWED,
+    RESPONSE_ALLOWED_PUBLIC,
+    never_crosses,
+    never_returns,
+)
 from bff.relay.paths import canonical
 
 ALL_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
@@ -103,6 +109,16 @@ class Route:
     def request_names(self) -> frozenset[bytes]:
         """The request headers that cross besides everybody's."""
         return frozenset(name.encode() for name in self.request_headers)
+
+    @cached_property
+    def crossing_names(self) -> frozenset[bytes]:
+        """All request headers that cross as they are."""
+        return REQUEST_ALLOWED | self.request_names
+
+    @cached_property
+    def host(self) -> tuple[bytes, bytes]:
+        """The Host field of every request to the upstream."""
+        return b"host", self.address.authority
 
     @cached_property
     def response_names(self) -> frozenset[bytes]:

@@ -17,8 +17,6 @@ def new_span_id() -> str:
 
 def trace_id_of(headers: list[tuple[bytes, bytes]]) -> str:
     """The 32 hexadecimal digits that name this request in logs and problems."""
-    sent = dict(headers).get(b"traceparent")
-    match = TRACEPARENT.fullmatch(sent) if sent is not None else None
-    if match is not None and sum(name == b"traceparent" for name, _ in headers) == 1:
-        return match[1].decode()
-    return f"{_random.getrandbits(128) or 1:032x}"
+    sent = [value for name, value in headers if name == b"traceparent"]
+    match = TRACEPARENT.fullmatch(sent[0]) if len(sent) == 1 else None
+    return f"{_random.getrandbits(128) or 1:032x}" if match is None else match[1].decode()

@@ -25,7 +25,8 @@ from resource_api.errors import (
     UnknownResource,
 )
 from resource_api.security.configuration import configuration_faults, introspection_faults, resource_faults
-from resource_api.security.dependencies import CurrentPrincipal, GuardedRoute, public, requires
+from resource_api.security.dependencies import CurrentPrincipal, public, requires
+from resource_api.security.guarded_route import GuardedRoute
 from resource_api.security.introspection import Introspection
 from resource_api.security.issuers import Issuer
 from resource_api.security.needs import require_issued_after

@@ -18,7 +18,7 @@ Claims = Mapping[str, Any]
 MAX_TEXT = 255
 MAX_INSTANT = 2**53
 _CONTAINERS = frozenset({dict, list})
-_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE).fullmatch
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fullmatch
 _SCOPES = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*").fullmatch
 
 
@@ -91,6 +91,8 @@ def names_at(claims: Claims, path: str, step: str) -> frozenset[str]:
 def frozen(value: Any) -> Any:  # noqa: ANN401 — because a claim may be any JSON
     """The same JSON, which nobody can change: objects as read-only mappings, arrays as tuples."""
     if type(value) is dict:
+        if _CONTAINERS.isdisjoint(map(type, value.values())):
+            return MappingProxyType(value.copy())
         within = {name: frozen(one) if type(one) in _CONTAINERS else one for name, one in value.items()}
         return MappingProxyType(within)
     return tuple(map(frozen, value)) if type(value) is list else value

@@ -3,19 +3,17 @@
     @router.get("/todos", dependencies=[requires(scopes={"ToDoList.Read"})])
     async def todos(principal: CurrentPrincipal) -> ...
 
-``GuardedRoute`` asks a route's own rules before a byte of the body is read; ``protect`` makes it the application's, and
-a router takes it as ``APIRouter(route_class=GuardedRoute)``. Anywhere else a rule is asked as any dependency is.
+``GuardedRoute`` (guarded_route.py) asks a route's own rules before a byte of the body is read; ``protect`` makes it the
+application's, and a router takes it as ``APIRouter(route_class=GuardedRoute)``. Elsewhere a rule is any dependency.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import Depends, Request, Response, Security
+from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuth2, OAuthFlows
-from fastapi.params import Depends as DependsParameter
-from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
 from resource_api.errors import ConfigurationError, NoCredentials
@@ -42,11 +40,15 @@ class Rule(SecurityBase):
     async def __call__(self, request: Request) -> Principal:
         """Authenticate the request once, then check this rule. Raises AuthenticationError or InsufficientScope."""
         principal = await authenticated(request)
+        self.check(principal, request)
+        return principal
+
+    def check(self, principal: Principal, request: Request) -> None:
+        """Raise InsufficientScope or InsufficientAuthentication unless this caller may pass."""
         self.needs.check_granted(principal)
         if self.needs.acr or self.needs.max_age is not None:
             server: ResourceServer = request.app.state.resource_server
             server.check_signed_in(self.needs, principal)
-        return principal
 
 
 def requires(
@@ -81,11 +83,6 @@ def is_public(endpoint: object) -> bool:
     return getattr(endpoint, _PUBLIC, False) is True
 
 
-def rules_among(dependencies: Iterable[DependsParameter]) -> list[Rule]:
-    """The rules declared by ``requires`` among a route's dependencies."""
-    return [one.dependency for one in dependencies if isinstance(one.dependency, Rule)]
-
-
 async def authenticated(request: Request) -> Principal:
     """The caller, verified once per request by the application's own resource server."""
     scope = request.scope
@@ -105,19 +102,3 @@ async def current_principal(request: Request) -> Principal:
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
-
-
-class GuardedRoute(APIRoute):
-    """A route whose own rules are asked before its body is read: who may not call is not parsed either."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler behind the route's rules."""
-        handle = super().get_route_handler()
-        rules = rules_among(self.dependencies)
-
-        async def guarded(request: Request) -> Response:
-            for rule in rules:
-                await rule(request)
-            return await handle(request)
-
-        return guarded if rules else handle

@@ -50,7 +50,10 @@ class Needs:
         if principal.is_app:
             enough = not principal.app_roles.isdisjoint(self.app_roles)
         else:
-            enough = any(needed <= principal.scopes for needed in self.scope_sets())
+            held = principal.scopes
+            enough = held.issuperset(self.all_scopes) and (
+                not held.isdisjoint(self.scopes) if self.scopes else bool(self.all_scopes)
+            )
         if not enough:
             asked = (*self.all_scopes, *self.scopes)
             needed = self.app_roles if principal.is_app else asked

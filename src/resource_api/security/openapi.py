@@ -53,9 +53,8 @@ def describe_protection(app: FastAPI, server: ResourceServer) -> None:
         if document is not described:
             _describe(document, app)
             described = document
-        schemes = document["components"].get("securitySchemes", {})
-        if SCHEME_NAME in schemes:
-            schemes[SCHEME_NAME] = _scheme(server)
+        if any(rules_of(context) for context in iter_route_contexts(app.routes)):
+            document["components"].setdefault("securitySchemes", {})[SCHEME_NAME] = _scheme(server)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this as the way to extend the document

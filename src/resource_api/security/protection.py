@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from resource_api import problems
-from resource_api.security.dependencies import GuardedRoute
+from resource_api.security.guarded_route import GuardedRoute
 from resource_api.security.openapi import describe_protection
 from resource_api.security.resource_metadata import metadata_router
 from resource_api.security.resource_server import ResourceServer

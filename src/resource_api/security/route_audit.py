@@ -11,6 +11,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 
 from resource_api.errors import ConfigurationError
 from resource_api.security.dependencies import Rule, current_principal, is_public
+from resource_api.security.guarded_route import GuardedRoute
 from resource_api.security.needs import Needs
 from resource_api.security.resource_server import ResourceServer
 
@@ -37,10 +38,10 @@ def audit_routes(app: FastAPI, server: ResourceServer) -> None:
 
 def rules_of(context: RouteContext) -> list[Rule]:
     """Every rule a route will ask: its own, its router's, and those its parameters depend on."""
-    dependant = getattr(context, "dependant", None)
-    return (
-        [one.call for one in _all(dependant) if isinstance(one.call, Rule)] if isinstance(dependant, Dependant) else []
-    )
+    dependant, route = getattr(context, "dependant", None), context.original_route
+    asked = [one.call for one in _all(dependant)] if isinstance(dependant, Dependant) else []
+    own = route.rules if isinstance(route, GuardedRoute) else ()
+    return [*(one for one in asked if isinstance(one, Rule)), *own]
 
 
 def _faults(context: RouteContext, server: ResourceServer) -> Iterator[str]:

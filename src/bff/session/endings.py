@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bff.session.marks import Marks, mark_of_authority_sid, mark_of_sid, mark_of_subject
+from bff.session.marks import (
+    EVERYBODY,
+    Marks,
+    mark_of_authority_sid,
+    mark_of_person,
+    mark_of_sid,
+    mark_of_subject,
+    mark_without_authority_sid,
+)
 from bff.session.model import Session
 
 
@@ -22,6 +30,7 @@ class Reason(StrEnum):
     FRONTCHANNEL = "frontchannel"
     STALE_GENERATION = "stale_generation"
     REFRESH_LOST = "refresh_lost"
+    ENDED_BY_OWNER = "ended_by_owner"
     ADMIN = "admin"
     EPOCH = "epoch"
 
@@ -31,7 +40,8 @@ class Ending:
     """A fact, not a deletion: whatever has this mark is over, also if it is kept only later (rule F11).
 
     ``at`` and ``until`` are instants; after ``until`` no session with this mark can be alive any more. With ``before``,
-    only sessions whose ID token was issued at or before that instant are over.
+    only older sessions are over: by the instant of their ID token where the authorization server says so, by that of
+    their beginning here where an operator does.
     """
 
     mark: bytes
@@ -55,9 +65,25 @@ class Ending:
         """The end of all that one person began until ``before`` (OIDC Back-Channel Logout 2.4, ``sub`` alone)."""
         return cls(mark=mark_of_subject(issuer, subject), reason=reason, at=at, until=until, before=before)
 
+    @classmethod
+    def of_unnamed(cls, issuer: str, subject: str, reason: Reason, *, before: float, at: float, until: float) -> Ending:
+        """The same, but only of sessions whose ID token named no session of the authorization server."""
+        mark = mark_without_authority_sid(issuer, subject)
+        return cls(mark=mark, reason=reason, at=at, until=until, before=before)
+
+    @classmethod
+    def of_person(cls, issuer: str, subject: str, *, at: float, until: float) -> Ending:
+        """An operator ends all that one person has begun here by now."""
+        return cls(mark=mark_of_person(issuer, subject), reason=Reason.ADMIN, at=at, until=until, before=at)
+
+    @classmethod
+    def of_everybody(cls, *, before: float, at: float, until: float) -> Ending:
+        """An operator ends all that anybody began here until ``before``."""
+        return cls(mark=EVERYBODY, reason=Reason.EPOCH, at=at, until=until, before=before)
+
 
 class EndingsView:
-    """All live endings and the newest generation of each session, in memory: three look-ups answer a call."""
+    """All live endings and the newest generation of each session, in memory: a few look-ups answer a call."""
 
     def __init__(self) -> None:
         self._ended: dict[bytes, Ending] = {}
@@ -80,14 +106,8 @@ class EndingsView:
 
     def ended(self, marks: Marks, id_token_issued_at: float) -> Ending | None:
         """The ending that covers a session, or None while it is alive."""
-        found = self._ended.get(marks.sid)
-        if found is None and marks.authority_sid is not None:
-            found = self._ended.get(marks.authority_sid)
-        if found is None and self._ended_before:
-            before = self._ended_before.get(marks.subject)
-            if before is not None and before.before is not None and id_token_issued_at <= before.before:
-                found = before
-        return found
+        found = self._ended.get(marks.sid) or self._ended.get(marks.authority_sid)
+        return self._too_old(marks, id_token_issued_at) if found is None and self._ended_before else found
 
     def knows(self, ending: Ending) -> bool:
         """Whether this ending, or one that says as much, is known already."""
@@ -110,6 +130,19 @@ class EndingsView:
         self._ended = {mark: ending for mark, ending in self._ended.items() if ending.until > now}
         self._ended_before = {mark: ending for mark, ending in self._ended_before.items() if ending.until > now}
         self._generations = {sid: known for sid, known in self._generations.items() if known[1] > now}
+
+    def _too_old(self, marks: Marks, id_token_issued_at: float) -> Ending | None:
+        """Two clocks never mix: what the authorization server says is held against its ID token's instant."""
+        for mark, instant in (
+            (marks.subject, id_token_issued_at),
+            (marks.authority_sid, id_token_issued_at),
+            (marks.person, marks.began_at),
+            (EVERYBODY, marks.began_at),
+        ):
+            found = self._ended_before.get(mark)
+            if found is not None and found.before is not None and instant <= found.before:
+                return found
+        return None
 
     def __len__(self) -> int:
         return len(self._ended) + len(self._ended_before) + len(self._generations)

@@ -162,6 +162,20 @@ class FileLedger:
         """The first time stands."""
         return await self._write(lambda: self._flights.note_stale(sid, at, until))
 
+    async def list_session(self, sid: bytes, person: bytes, sealed: bytes, until: float) -> None:
+        """In place of what was there."""
+        statement = "INSERT OR REPLACE INTO listed VALUES (?, ?, ?, ?)"
+        await self._write(lambda: self._change(statement, sid, person, sealed, until))
+
+    async def listed(self, person: bytes) -> list[tuple[bytes, bytes]]:
+        """One person's, while they may live."""
+        statement = "SELECT sid, sealed FROM listed WHERE person = ? AND until > ?"
+        return [(sid, sealed) for sid, sealed in self._all(statement, person, self._clock.now())]
+
+    async def unlist_session(self, sid: bytes, person: bytes) -> None:
+        """Only that person's."""
+        await self._write(lambda: self._change("DELETE FROM listed WHERE sid = ? AND person = ?", sid, person))
+
     async def aclose(self) -> None:
         """Finish the write under way, then close the file."""
         self._writer.shutdown(wait=True)
@@ -185,12 +199,14 @@ class FileLedger:
             self.view.trim(self._clock.now())
 
     def _one(self, statement: str, *values: object) -> tuple[Any, ...] | None:
+        return next(iter(self._all(statement, *values)), None)
+
+    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         try:
             with closing(self._reading.execute(statement, values)) as rows:
-                row: tuple[Any, ...] | None = rows.fetchone()
+                return rows.fetchall()
         except sqlite3.Error as error:
             raise SessionStoreUnavailable(f"the ledger cannot be read: {error}") from error
-        return row
 
     async def _write(self, change: Callable[[], _Result]) -> _Result:
         try:
@@ -232,4 +248,5 @@ class FileLedger:
         self._change("DELETE FROM events WHERE until <= ?", now)
         self._change("DELETE FROM successors WHERE until <= ?", now)
         self._change("DELETE FROM logins WHERE until <= ?", now)
+        self._change("DELETE FROM listed WHERE until <= ?", now)
         self._flights.trim()

@@ -110,6 +110,22 @@ class Ledger(Protocol):
         """Note that an expired generation was presented; answers when that happened first, which may be now (F5)."""
         ...
 
+    async def list_session(self, sid: bytes, person: bytes, sealed: bytes, until: float) -> None:
+        """Put what a person may read of a session into the list of theirs, in place of what was there (rule F13).
+
+        ``sealed`` opens with the key ring; ``until`` is the instant at which nothing of it can be alive any more. The
+        list says nothing about whether a session lives: the view does.
+        """
+        ...
+
+    async def listed(self, person: bytes) -> list[tuple[bytes, bytes]]:
+        """The list of one person: the mark of each session, and what was kept of it."""
+        ...
+
+    async def unlist_session(self, sid: bytes, person: bytes) -> None:
+        """Take one out of it: housekeeping, and nobody's device is remembered for longer than it must be."""
+        ...
+
     async def aclose(self) -> None:
         """Release what the ledger holds open."""
         ...

@@ -26,6 +26,7 @@ class MemoryLedger:
         self._flights: dict[tuple[bytes, int], Flight] = {}
         self._uncertain: dict[tuple[bytes, int], float] = {}
         self._stale: dict[bytes, tuple[float, float]] = {}
+        self._listed: dict[bytes, tuple[bytes, bytes, float]] = {}
 
     async def catch_up(self, *, at_once: bool = False) -> None:
         """Nobody else writes; what is over is forgotten now and then."""
@@ -134,6 +135,24 @@ class MemoryLedger:
         now = self._clock.now()
         self._stale = {mark: kept for mark, kept in self._stale.items() if kept[1] > now}
         return self._stale.setdefault(sid, (at, until))[0]
+
+    async def list_session(self, sid: bytes, person: bytes, sealed: bytes, until: float) -> None:
+        """In place of what was there."""
+        now = self._clock.now()
+        self._listed = {mark: kept for mark, kept in self._listed.items() if kept[2] > now}
+        self._listed[sid] = (person, sealed, until)
+
+    async def listed(self, person: bytes) -> list[tuple[bytes, bytes]]:
+        """One person's, while they may live."""
+        now = self._clock.now()
+        return [
+            (sid, sealed) for sid, (whose, sealed, until) in self._listed.items() if whose == person and until > now
+        ]
+
+    async def unlist_session(self, sid: bytes, person: bytes) -> None:
+        """Only that person's."""
+        if self._listed.get(sid, (None,))[0] == person:
+            del self._listed[sid]
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -230,3 +230,52 @@ class LedgerSuite:
         assert await ledger.note_stale(mark_of_sid("other"), NOW + 7, NOW + 100) == NOW + 7
         await passing(101)
         assert await ledger.note_stale(SID, NOW + 101, NOW + 200) == NOW + 101
+
+    # What people and operators see and end (rules F11, F13).
+
+    @pytest.mark.req("F11")
+    async def test_an_operator_ends_what_a_person_has_begun_here(self, ledger: Ledger) -> None:
+        """By our own clock: what the ID token says of its instant is the authorization server's."""
+        await ledger.end(Ending.of_person(ISSUER, "alice", at=NOW, until=NOW + DAY))
+        ahead, later = a_session(id_token_issued_at=NOW + 30), a_session(began_at=NOW + 1, id_token_issued_at=NOW - 30)
+        found = ledger.view.ended(Marks.of(ahead), ahead.id_token_issued_at)
+        assert found is not None
+        assert found.reason is Reason.ADMIN
+        assert ledger.view.ended(Marks.of(later), later.id_token_issued_at) is None
+        assert ledger.view.ended(Marks.of(a_session(subject="bob")), NOW) is None
+
+    @pytest.mark.req("F11")
+    async def test_an_epoch_ends_everybodys(self, ledger: Ledger) -> None:
+        """All that began until then; what begins afterwards lives."""
+        await ledger.end(Ending.of_everybody(before=NOW, at=NOW + 5, until=NOW + DAY))
+        found = ledger.view.ended(Marks.of(a_session(subject="bob")), NOW)
+        assert found is not None
+        assert found.reason is Reason.EPOCH
+        assert ledger.view.ended(Marks.of(a_session(began_at=NOW + 1)), NOW) is None
+
+    @pytest.mark.req("F11", "BCL-3")
+    async def test_sessions_that_the_server_never_named_end_by_their_subject(self, ledger: Ledger) -> None:
+        """Those without ``sid``, older than the instant; one that has a ``sid`` is meant by that alone."""
+        await ledger.end(Ending.of_unnamed(ISSUER, "alice", Reason.BACKCHANNEL, before=NOW, at=NOW, until=NOW + DAY))
+        unnamed = Marks.of(a_session(authority_sid=None))
+        assert ledger.view.ended(unnamed, NOW) is not None
+        assert ledger.view.ended(unnamed, NOW + 1) is None
+        assert ledger.view.ended(Marks.of(a_session(authority_sid="as")), NOW) is None
+        assert ledger.view.ended(Marks.of(a_session(authority_sid=None, subject="bob")), NOW) is None
+
+    @pytest.mark.req("F9", "F13")
+    async def test_a_person_has_a_list(self, ledger: Ledger, passing: Passing) -> None:
+        """The last word on each session stands; others' lists are theirs; what cannot be alive is not on it."""
+        one, two, alice, bob = mark_of_sid("1"), mark_of_sid("2"), mark_of_sid("alice"), mark_of_sid("bob")
+        assert await ledger.listed(alice) == []
+        await ledger.list_session(one, alice, b"old", NOW + 100)
+        await ledger.list_session(one, alice, b"new", NOW + 100)
+        await ledger.list_session(two, alice, b"two", NOW + 200)
+        await ledger.list_session(mark_of_sid("3"), bob, b"three", NOW + 200)
+        assert sorted(await ledger.listed(alice)) == sorted([(one, b"new"), (two, b"two")])
+        await passing(101)
+        assert await ledger.listed(alice) == [(two, b"two")]
+        await ledger.unlist_session(two, bob)
+        assert await ledger.listed(alice) == [(two, b"two")]
+        await ledger.unlist_session(two, alice)
+        assert await ledger.listed(alice) == []

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from bff.errors import MalformedRequest, ResourceAPIUnavailable, UpgradeRefused
 from bff.relay import header_names as names
-from bff.relay.location import rewritten
+from bff.relay.location import paging_links, rewritten
 from bff.relay.route import Route
 from bff.telemetry.traces import TRACEPARENT
 
@@ -131,12 +131,8 @@ def returned(headers: Headers, status: int, route: Route, target: bytes) -> Head
             if name == b"connection":
                 nominating.append(value)
                 continue
-            if name == b"location":
-                value = rewritten(value, route, target)  # noqa: PLW2901 — it is the same field
-            elif name == b"www-authenticate":
-                if not _BEARER.match(value):
-                    continue  # any other scheme opens a password box on our origin
-            elif not name.startswith(names.RATE_LIMIT):
+            value = _judged(name, value, route, target)  # noqa: PLW2901 — it is the same field
+            if not value:
                 continue
         if name in _RESPONSE_SINGLE:
             if name in seen:
@@ -145,6 +141,17 @@ def returned(headers: Headers, status: int, route: Route, target: bytes) -> Head
             kind = value if name == b"content-type" else kind
         kept.append((name, value))
     return _completed(_without(kept, _nominated(nominating), status), kind, route)
+
+
+def _judged(name: bytes, value: bytes, route: Route, target: bytes) -> bytes:
+    """The value of a field that is in no list, as the browser may see it; empty where it may not."""
+    if name == b"location":
+        return rewritten(value, route, target)
+    if name == b"link":
+        return paging_links(value, route, target)
+    if name == b"www-authenticate":  # any other scheme opens a password box on our origin
+        return value if _BEARER.match(value) else b""
+    return value if name.startswith(names.RATE_LIMIT) else b""
 
 
 def bearer_challenge(headers: Headers) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from bff.errors import MalformedRequest, ResourceAPIUnavailable, UpgradeRefused
 from bff.relay.headers import Headers, bearer_challenge, crossing, outgoing, returned
-from bff.relay.location import rewritten
+from bff.relay.location import paging_links, rewritten
 from bff.relay.route import Route
 from tests.world.upstream import PLANTED
 
@@ -452,6 +452,67 @@ def test_a_location_that_is_no_place_never_passes(location: bytes) -> None:
     """Bytes that no URL has, and schemes that execute, stop even where redirects pass."""
     with pytest.raises(ResourceAPIUnavailable):
         rewritten(location, route(redirects="pass"), b"/v1/api/todolist")
+
+
+PAGES = {
+    b'</v1/api/todolist?limit=2&cursor=AAA>; rel="next"': b'</api/todolist?limit=2&cursor=AAA>; rel="next"',
+    b'<?page=2>; rel=next; title="more"': b'</api/todolist?page=2>; rel="next"',
+    b'<todolist?p=1>; rel="prev", <todolist?p=9> ; REL="last nofollow"': (
+        b'</api/todolist?p=1>; rel="prev", </api/todolist?p=9>; rel="last"'
+    ),
+    b'</v1/api/a,b>; title="x, <y>; rel=prev"; rel="next first"': b'</api/a,b>; rel="next first"',
+    b'<https://evil.example/>; rel="next", <?p=2>; rel="next"': b'</api/todolist?p=2>; rel="next"',
+}
+NO_PAGES = [
+    b'<http://api.internal:3001/v1/api/todolist?p=2>; rel="next"',
+    b'<//api.internal:3001/v1/api/todolist?p=2>; rel="next"',
+    b'<//evil.example/x>; rel="next"',
+    b'<javascript:alert(1)>; rel="next"',
+    b'</api/todolist>; rel="next"',
+    b'<../../../bff/logout>; rel="next"',
+    b'</v1/bff/logout>; rel="next"',
+    b'</v1/api/%2e%2e/bff>; rel="next"',
+    b'</v1/api/a>; rel="preload"; as="script"',
+    b'</v1/api/a>; rel="stylesheet"',
+    b'</v1/api/a>; rel="modulepreload dns-prefetch"',
+    b'</v1/api/a>; rel="preload"; rel="next"',
+    b'</v1/api/a>; rel="next"; anchor="/elsewhere"',
+    b"</v1/api/a>",
+    b'</v1/api/a b>; rel="next"',
+    b'</v1/api/\xff>; rel="next"',
+    b'<http://[::1>; rel="next"',
+    b'/v1/api/a; rel="next"',
+    b'<?p=2>; rel="next" <?p=3>; rel="next"',
+    b'<?p=2>; rel="ne\\"xt"',
+    b'<?p=2>; rel="next',
+    b"",
+]
+
+
+@pytest.mark.req("F38", "ATK-33")
+@pytest.mark.parametrize(("link", "expected"), PAGES.items())
+def test_the_way_to_the_next_page_becomes_ours(link: bytes, expected: bytes) -> None:
+    """A relative Link to another page of a list crosses as a path of ours, and nothing else that the field says."""
+    assert paging_links(link, route(), b"/v1/api/todolist") == expected
+    assert back(JSON, (b"Link", link))[b"link"] == expected
+
+
+@pytest.mark.req("F38", "ATK-33")
+@pytest.mark.parametrize("link", NO_PAGES)
+def test_any_other_link_is_left_out(link: bytes) -> None:
+    """Absolute ones, those that leave the route, and those that a browser acts upon by itself never cross."""
+    assert paging_links(link, route(), b"/v1/api/todolist") == b""
+    assert back(JSON, (b"Link", link)) == back(JSON)
+
+
+@pytest.mark.req("F38")
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "link", [b"<a>" + b" " * 60_000, b"<a>" + b"; " * 30_000 + b'"', b"<" * 60_000, b"<a>," * 15_000]
+)
+def test_a_link_is_read_in_one_pass(link: bytes) -> None:
+    """However a Link is written, reading it takes no longer than its length."""
+    assert paging_links(link, route(), b"/v1/api/todolist") == b""
 
 
 @pytest.mark.req("F38")

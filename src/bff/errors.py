@@ -299,15 +299,17 @@ class Unavailable(BFFError):
 class AuthorizationServerUnavailable(Unavailable):
     """Discovery, keys or a token call failed: unreachable, slow, 429, 5xx or unreadable.
 
-    ``sent`` is False where nothing that changes anything left us: DNS, connect, TLS or pool failed, or a document could
-    not be had. That may be repeated; after anything else the server may have acted, and rotated a refresh token.
+    ``sent`` is False where nothing that changes anything left us, DNS, connect, TLS or pool failed, a document could
+    not be had, or the server said that it did nothing (429). That may be repeated; after anything else the server may
+    have acted, and rotated a refresh token. ``answered`` says that an answer came, whatever is wrong with it.
     """
 
     public = "The sign-in service does not answer."
 
-    def __init__(self, detail: str = "", *, sent: bool = True) -> None:
+    def __init__(self, detail: str = "", *, sent: bool = True, answered: bool = False) -> None:
         super().__init__(detail)
         self.sent = sent
+        self.answered = answered
 
 
 class ClientRefused(Unavailable):

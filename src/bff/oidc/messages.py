@@ -104,6 +104,20 @@ class TokenSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Narrow:
+    """What one API's own token is asked for: a scope (RFC 6749 6), a resource (RFC 8707 2.2), an audience, or some."""
+
+    scope: str = ""
+    resource: str = ""
+    audience: str = ""
+
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the token request: those that say something."""
+        named = {"scope": self.scope, "resource": self.resource, "audience": self.audience}
+        return {name: value for name, value in named.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SignIn:
     """A verified sign-in: the ID token passed every numbered step, and the tokens came from the same answer."""
 

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -42,6 +42,7 @@ from bff.oidc.messages import (
     LoginRequest,
     LoginTransaction,
     LogoutNotice,
+    Narrow,
     Refreshed,
     SignIn,
     TokenSet,
@@ -55,6 +56,7 @@ from bff.oidc.token_response import token_set
 __all__ = ["Registration", "RelyingParty", "Rule"]
 
 REVOCATION_SECONDS = 3.0
+LATE_KEY_SECONDS = 0.75
 logger = logging.getLogger(__name__)
 
 
@@ -134,9 +136,17 @@ class RelyingParty:
             issuer=server.issuer, subject=claims["sub"], claims=claims, tokens=tokens, transaction=transaction
         )
 
-    async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
+    async def refresh(
+        self,
+        tokens: TokenSet,
+        claims: Claims,
+        *,
+        narrow: Narrow | None = None,
+        sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> Refreshed:
         """New tokens for the same person; ``claims`` are the session's: the first ID token's, brought up to date.
 
+        ``narrow`` asks for one API's own access token. ``sending`` is awaited just before the refresh token is sent.
         RefreshRefused, InvalidIDToken and LoginNotPermitted say that the session is over: the refresh token is spent.
         ClientRefused and AuthorizationServerUnavailable say nothing about it; where the latter is not ``sent``, the
         refresh token was not used.
@@ -146,7 +156,10 @@ class RelyingParty:
         server = await self._metadata.current()
         # Fetched now, so that an unreachable key set is found out before a rotating refresh token is spent.
         await self._keys.current()
-        members = await self._client.renew(server, refresh_token=tokens.refresh_token)
+        if sending is not None:
+            await sending()
+        asked = {} if narrow is None else narrow.parameters()
+        members = await self._client.renew(server, refresh_token=tokens.refresh_token, narrow=asked)
         renewed = self._continued(tokens, members)
         renewed_claims = await self._verify_refreshed(renewed, claims)
         require(self._registration.require, {**claims, **(renewed_claims or {})})
@@ -258,15 +271,19 @@ class RelyingParty:
         """The claims of a refreshed ID token; None where none came, or where nothing can be said of it.
 
         An ID token is optional here (OIDC Core 12.2). To give up new tokens because a key set is late or a clock wrong
-        would end a session for an outage; so the ID token is left aside, and the session keeps the claims it has.
+        would end a session for an outage; so the ID token is left aside, and the session keeps the claims it has. Nor
+        is a late key waited for: another process may take this refresh over, six seconds after it was sent (rule F3).
         """
         if tokens.id_token is None:
             return None
         try:
             expected = self._expectation(tokens, previous=previous)
-            return await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
+            async with asyncio.timeout(LATE_KEY_SECONDS):
+                return await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
         except AuthorizationServerUnavailable as outage:
             logger.warning("a refreshed ID token is left aside: %s", outage.detail)
+        except TimeoutError:
+            logger.warning("a refreshed ID token is left aside: its key is late")
         except InvalidIDToken as refusal:
             if refusal.step not in UNDECIDED:
                 raise

@@ -54,12 +54,16 @@ class TokenClient(OAuth2Client):
         )
         return answer
 
-    async def renew(self, server: AuthorizationServer, *, refresh_token: str) -> Mapping[str, Any]:
+    async def renew(
+        self, server: AuthorizationServer, *, refresh_token: str, narrow: Mapping[str, str]
+    ) -> Mapping[str, Any]:
         """The answer to a refresh token; raises RefreshRefused for ``invalid_grant``.
 
-        No scope is asked for, so never a broader one (RFC 6749 6).
+        Without ``narrow``, no scope is asked for, so never a broader one (RFC 6749 6).
         """
-        answer: Mapping[str, Any] = await self.refresh_token(server.token_endpoint, refresh_token=refresh_token)
+        answer: Mapping[str, Any] = await self.refresh_token(
+            server.token_endpoint, refresh_token=refresh_token, **narrow
+        )
         return answer
 
     async def grant_to_client(self, server: AuthorizationServer, **parameters: str) -> Mapping[str, Any]:

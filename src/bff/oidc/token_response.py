@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bff.errors import AuthorizationServerUnavailable, BFFError, ClientRefused, CodeRefused, RefreshRefused
+from bff.errors import AuthorizationServerUnavailable, ClientRefused, CodeRefused, RefreshRefused
 from bff.oidc.back_channel import Answer
 from bff.oidc.messages import TokenSet
 
@@ -18,6 +18,7 @@ MAX_SECONDS = 365 * 24 * 3600.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _ERROR_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _TRY_LATER = frozenset({408, 425, 429})
+_NOTHING_DONE = frozenset({425, 429})
 _OUTAGES = frozenset({"server_error", "temporarily_unavailable", "slow_down"})
 
 
@@ -25,24 +26,29 @@ def members_of(answer: Answer, invalid_grant: type[CodeRefused | RefreshRefused]
     """The members of a successful answer (RFC 6749 5.1); for a refusal (5.2) raises what its code means.
 
     ``invalid_grant`` alone speaks of the code or the refresh token, and only with a 4xx status. What asks to try later,
-    408, 425, 429, 5xx, redirects and whatever cannot be read are AuthorizationServerUnavailable. Any other code says
-    that our registration does not fit what we send: ClientRefused.
+    408, 425, 429, 5xx, redirects and whatever cannot be read are AuthorizationServerUnavailable, ``answered``; 425 and
+    429 say that nothing was done. Any other code says that our registration does not fit what we send: ClientRefused.
     """
     if answer.status in _TRY_LATER or not (answer.status == 200 or 400 <= answer.status < 500):  # noqa: PLR2004 — HTTP
-        raise AuthorizationServerUnavailable(f"the token endpoint answered {answer.status}")
+        detail = f"the token endpoint answered {answer.status}"
+        raise AuthorizationServerUnavailable(detail, sent=answer.status not in _NOTHING_DONE, answered=True)
     try:
         members = answer.members()
     except ValueError as malformed:
         raise AuthorizationServerUnavailable(
-            f"the token endpoint answered {answer.status} with what is {malformed}"
+            f"the token endpoint answered {answer.status} with what is {malformed}", answered=True
         ) from None
     if answer.status == 200:  # noqa: PLR2004 — HTTP
         return members
     code = members.get("error")
     if not isinstance(code, str) or not _ERROR_CODE.fullmatch(code):
-        raise AuthorizationServerUnavailable(f"the token endpoint answered {answer.status} without an error code")
+        detail = f"the token endpoint answered {answer.status} without an error code"
+        raise AuthorizationServerUnavailable(detail, answered=True)
     # The code and Entra's numbers alone: the server's own text may repeat what we sent.
-    raise _meaning_of(code, invalid_grant)(f"{code} {_numbers(members.get('error_codes'))}".rstrip())
+    detail = f"{code} {_numbers(members.get('error_codes'))}".rstrip()
+    if code in _OUTAGES:
+        raise AuthorizationServerUnavailable(detail, answered=True)
+    raise (invalid_grant if code == "invalid_grant" else ClientRefused)(detail)
 
 
 def token_set(members: Mapping[str, Any], *, now: float, unstated_scope: frozenset[str]) -> TokenSet:
@@ -53,10 +59,12 @@ def token_set(members: Mapping[str, Any], *, now: float, unstated_scope: frozens
     """
     token_type = members.get("token_type")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        raise AuthorizationServerUnavailable("the token endpoint answered with a token_type other than Bearer")
+        raise AuthorizationServerUnavailable(
+            "the token endpoint answered with a token_type other than Bearer", answered=True
+        )
     access_token = _token(members, "access_token")
     if access_token is None:
-        raise AuthorizationServerUnavailable("the token endpoint answered without an access_token")
+        raise AuthorizationServerUnavailable("the token endpoint answered without an access_token", answered=True)
     scope = members.get("scope")
     return TokenSet(
         access_token=access_token,
@@ -76,19 +84,13 @@ def lifetime(expires_in: object) -> float:
     return min(float(expires_in), MAX_SECONDS) if expires_in > 0 else UNSTATED_SECONDS
 
 
-def _meaning_of(code: str, invalid_grant: type[CodeRefused | RefreshRefused]) -> type[BFFError]:
-    if code == "invalid_grant":
-        return invalid_grant
-    return AuthorizationServerUnavailable if code in _OUTAGES else ClientRefused
-
-
 def _token(members: Mapping[str, Any], name: str) -> str | None:
     value = members.get(name)
     if value is None or value == "":
         return None
     # Visible ASCII only: this will stand in a header.
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise AuthorizationServerUnavailable(f"the token endpoint answered with an unusable {name}")
+        raise AuthorizationServerUnavailable(f"the token endpoint answered with an unusable {name}", answered=True)
     return value
 
 

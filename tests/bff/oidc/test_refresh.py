@@ -13,7 +13,7 @@ from bff.errors import (
     LoginNotPermitted,
     RefreshRefused,
 )
-from bff.oidc.messages import Claims, TokenSet
+from bff.oidc.messages import Claims, Narrow, TokenSet
 from bff.oidc.relying_party import RelyingParty, Rule
 from tests.bff.oidc.simulated_server import SimulatedServer, form_of, registration
 from tests.world.clock import MovableClock
@@ -49,6 +49,37 @@ async def test_a_refresh_replaces_the_tokens(
     assert refreshed.tokens.expires_at == clock.now() + 3600
     assert refreshed.claims is not None
     assert refreshed.claims["sub"] == claims["sub"]
+
+
+@pytest.mark.req("C6", "BBA-18")
+async def test_one_apis_own_token_is_asked_for_by_name(
+    relying_party: RelyingParty, server: SimulatedServer, claims: Claims
+) -> None:
+    """Scope, resource and audience go along where they are named (RFC 6749 6, RFC 8707 2.2)."""
+    narrow = Narrow(scope="todo.read", resource="https://todo.example", audience="todo")
+    await relying_party.refresh(held("rt-1"), claims, narrow=narrow)
+    assert form_of(server.token_route.calls.last.request) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "rt-1",
+        **narrow.parameters(),
+    }
+    assert Narrow(scope="todo.read").parameters() == {"scope": "todo.read"}
+
+
+@pytest.mark.req("F3")
+async def test_who_may_not_send_sends_nothing(
+    relying_party: RelyingParty, server: SimulatedServer, claims: Claims
+) -> None:
+    """It is asked after everything else is at hand, in the last instant before the refresh token leaves."""
+    calls: list[int] = []
+
+    async def forbid() -> None:
+        calls.append(server.token_route.call_count)
+        raise RuntimeError("another process is faster")
+
+    with pytest.raises(RuntimeError, match="faster"):
+        await relying_party.refresh(held("rt-1"), claims, sending=forbid)
+    assert (calls, server.token_route.call_count) == ([0], 0)
 
 
 @pytest.mark.req("OA-5")
@@ -118,7 +149,7 @@ async def test_a_refresh_that_names_somebody_else_fails(
         (httpx.Response(401, json={"error": "invalid_client"}), ClientRefused, None),
         (httpx.Response(400, json={"error": "interaction_required"}), ClientRefused, None),
         (httpx.Response(503, json={"error": "invalid_grant"}), AuthorizationServerUnavailable, True),
-        (httpx.Response(429, json={"error": "invalid_grant"}), AuthorizationServerUnavailable, True),
+        (httpx.Response(429, json={"error": "invalid_grant"}), AuthorizationServerUnavailable, False),
         (httpx.Response(200, text="<html>"), AuthorizationServerUnavailable, True),
         (httpx.ReadTimeout("silent"), AuthorizationServerUnavailable, True),
         (httpx.RemoteProtocolError("hung up"), AuthorizationServerUnavailable, True),
@@ -140,6 +171,8 @@ async def test_a_failed_refresh_tells_three_things_apart(
     with pytest.raises(kind) as failure:
         await relying_party.refresh(held(), claims)
     assert getattr(failure.value, "sent", None) is sent
+    if isinstance(failure.value, AuthorizationServerUnavailable):
+        assert failure.value.answered is isinstance(answer, httpx.Response)
     assert server.token_route.call_count == 1
 
 

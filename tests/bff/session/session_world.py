@@ -6,19 +6,21 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from structlog.testing import CapturingLogger
 
-from bff.oidc.messages import Claims, LoginTransaction, Refreshed, TokenSet
+from bff.errors import AuthorizationServerUnavailable
+from bff.oidc.messages import Claims, LoginTransaction, Narrow, Refreshed, TokenSet
 from bff.session.access_tokens import AccessTokens
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
 from bff.session.ledger import Ledger, MemoryLedger
 from bff.session.model import Session
+from bff.session.refresher import Rotation
 from tests.world.clock import MovableClock
 
 PUBLIC_URL = "https://app.example"
@@ -121,9 +123,9 @@ class Process:
         """What seals this process's cookies."""
         return self.vault._cipher
 
-    def tokens_from(self, server: TokenServer) -> AccessTokens:
+    def tokens_from(self, server: TokenServer, rotation: Rotation = "strict") -> AccessTokens:
         """The refreshing half of this process."""
-        return AccessTokens(server, self.vault, self.ledger, self.clock)
+        return AccessTokens(server, self.vault, self.ledger, self.clock, rotation=rotation)
 
 
 def a_process(
@@ -159,15 +161,30 @@ class TokenServer:
     down: Exception | None = None
     held: asyncio.Event | None = None
     claims: Claims | None = None
+    asked_for: list[Narrow | None] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     spent: set[str] = field(default_factory=set)
     revoked: list[tuple[str, str]] = field(default_factory=list)
     issued: list[str] = field(default_factory=list)
     reused: bool = False
+    unreached: int = 0
 
-    async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
+    async def refresh(
+        self,
+        tokens: TokenSet,
+        claims: Claims,
+        *,
+        narrow: Narrow | None = None,
+        sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> Refreshed:
         """Rotate, or misbehave."""
         assert tokens.refresh_token is not None
+        if isinstance(self.down, AuthorizationServerUnavailable) and not self.down.sent and not self.down.answered:
+            self.unreached += 1
+            raise self.down
+        if sending is not None:
+            await sending()
+        self.asked_for.append(narrow)
         self.calls.append(tokens.refresh_token)
         self.reused |= tokens.refresh_token in self.spent
         if self.rotates:

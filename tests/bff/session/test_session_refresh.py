@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -19,7 +19,7 @@ from bff.errors import (
     SessionSuperseded,
     SessionTooLarge,
 )
-from bff.session import access_tokens
+from bff.session import access_tokens, refresher
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookies import Jar
 from bff.session.endings import Reason
@@ -28,6 +28,7 @@ from bff.session.ledger import FileLedger, Ledger, MemoryLedger
 from bff.session.marks import mark_of_sid
 from bff.session.model import Lifetimes, Session
 from bff.session.successor import Successor
+from bff.session.turn import Turn
 from bff.session.vault import Presented
 from tests.bff.session.session_world import (
     NOW,
@@ -84,6 +85,13 @@ class House:
         session = await self.access.fresh(presented)
         self.answer(presented)
         return session
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for another's flight takes no time of a test's."""
+    monkeypatch.setattr(refresher, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(refresher, "_FIRST_WAIT", 0.005)
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -312,8 +320,9 @@ async def test_another_worker_that_was_slower_takes_the_answer_that_stands(house
     assert other.vault.cookies_due(early, slides=False) != []
 
 
-async def refreshed_by_two_workers(house: House) -> list[Session]:
-    """What two workers get that refresh one generation at once: both calls are under way before one is answered."""
+@pytest.mark.req("F3", "F13", "ADV-2")
+async def test_two_workers_that_refresh_at_once_make_one_token_call(house: House) -> None:
+    """The second one waits for the first one's answer, and sends nothing."""
     await house.sign_in()
     other = house.another()
     house.until_the_token_ends(left=-10)
@@ -323,16 +332,157 @@ async def refreshed_by_two_workers(house: House) -> list[Session]:
         asyncio.create_task(access.fresh(presented))
         for access, presented in ((house.access, one), (other.tokens_from(house.server), two))
     ]
-    await until(lambda: len(house.server.calls) == 2)
+    await until(lambda: house.server.calls)
+    await asyncio.sleep(0.03)
     house.server.held.set()
     sessions = await asyncio.gather(*flights)
+    assert sessions[0].tokens == sessions[1].tokens
+    assert (len(house.server.calls), house.server.revoked) == (1, [])
+
+
+async def killed(house: House, *, sent: bool) -> None:
+    """A worker enters the flight of the first generation and is gone: before it sends anything, or right after."""
+    session = (await house.present()).require()
+    gone = Turn(house.another().ledger, session)
+    assert await gone.take()
+    if sent:
+        await gone.sending()
+
+
+@pytest.mark.req("F3", "F1")
+async def test_an_owner_that_was_killed_before_it_sent_is_followed_after_two_seconds(house: House) -> None:
+    """Not earlier; and nothing was lost by it."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    await killed(house, sent=False)
+    call = asyncio.create_task(house.call())
+    house.clock.advance(1.9)
+    await asyncio.sleep(0.03)
+    assert house.server.calls == []
+    house.clock.advance(0.2)
+    assert (await call).generation == 2
+    assert len(house.server.calls) == 1
+
+
+@pytest.mark.req("F3", "F1", "F8")
+async def test_an_owner_that_was_killed_after_it_sent_is_followed_after_six_seconds(house: House) -> None:
+    """No answer can be under way any longer; that the token was spent is then called lost, not refused."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-10)
+    await killed(house, sent=True)
+    house.server.refuses = RefreshRefused("invalid_grant")
+    call = asyncio.create_task(house.call())
+    house.clock.advance(5.9)
+    await asyncio.sleep(0.03)
+    assert house.server.calls == []
+    house.clock.advance(0.2)
+    with pytest.raises(SessionEnded, match="RefreshRefused") as ended:
+        await call
+    assert ended.value.reason == "refresh_lost"
+
+
+@pytest.mark.req("F1", "F8")
+async def test_while_the_access_token_lives_a_token_that_may_be_spent_is_not_sent(house: House) -> None:
+    """Strict rotation: the session is served to the access token's end, and tried once after it."""
+    await house.sign_in()
+    house.until_the_token_ends(left=40)
+    await killed(house, sent=True)
+    house.clock.advance(6.1)
+    assert [(await house.call()).generation for _ in range(5)] == [1] * 5
+    assert house.server.calls == []
+    house.until_the_token_ends(left=-1)
+    assert (await house.call()).generation == 2
+    assert len(house.server.calls) == 1
+
+
+@pytest.mark.req("F8", "F14")
+@pytest.mark.parametrize("rotation", ["overlap", "none"])
+async def test_where_the_old_token_works_on_a_lost_answer_is_repeated_at_once(
+    house: House, rotation: Literal["overlap", "none"]
+) -> None:
+    """Once, with the access token alive or not; and an owner that was killed after it sent costs six seconds only."""
+    access = house.process.tokens_from(house.server, rotation)
+    house.server.rotates = False
+    await house.sign_in()
+    house.until_the_token_ends(left=40)
+    house.server.down = AuthorizationServerUnavailable("timeout")
+    assert (await access.fresh(await house.present())).generation == 1
+    assert len(house.server.calls) == 2
+    house.server.down = None
+    await killed(house, sent=True)
+    house.clock.advance(6.1)
+    assert (await access.fresh(await house.present())).generation == 2
+    await access.aclose()
+
+
+@pytest.mark.req("F8")
+async def test_what_was_not_sent_is_sent_again_within_the_budget(house: House) -> None:
+    """DNS, connect, TLS, pool: nothing can be spent, and nobody is bothered where the fourth request gets through."""
+    await house.sign_in()
+    house.until_the_token_ends(left=-1)
+    house.server.down = AuthorizationServerUnavailable("ConnectError", sent=False)
+    call = asyncio.create_task(house.call())
+    await until(lambda: house.server.unreached == 2)
+    house.server.down = None
+    assert (await call).generation == 2
+    house.clock.advance(3600)
+    house.server.down = AuthorizationServerUnavailable("ConnectError", sent=False)
+    with pytest.raises(AuthorizationServerUnavailable):
+        await house.call()
+    assert house.server.unreached == 2 + 4
+    assert await house.process.ledger.is_uncertain(mark_of_sid((await house.present()).require().sid), 2) is False
+
+
+@pytest.mark.req("F8", "C4")
+@pytest.mark.parametrize("sent", [True, False], ids=["503", "429"])
+async def test_an_answer_that_asks_to_come_later_is_not_repeated(house: House, sent: bool) -> None:
+    """One request; whether it may have done something decides whether a doubt stays."""
+    session = await house.sign_in()
+    house.until_the_token_ends(left=-1)
+    house.server.down = AuthorizationServerUnavailable("answered", sent=sent, answered=True)
+    with pytest.raises(AuthorizationServerUnavailable):
+        await house.call()
+    assert len(house.server.calls) == 1
+    assert await house.process.ledger.is_uncertain(mark_of_sid(session.sid), 1) is sent
+
+
+@pytest.mark.req("F8", "F13")
+async def test_a_doubt_outlives_the_process(house: House) -> None:
+    """The answer got lost, the process was restarted: the refusal that follows is still called lost."""
+    await house.sign_in()
+    house.until_the_token_ends(left=40)
+    house.server.down = AuthorizationServerUnavailable("timeout")
+    assert (await house.call()).generation == 1
+    restarted = house.another()
+    house.server.down, house.server.refuses = None, RefreshRefused("invalid_grant")
+    house.until_the_token_ends(left=-1)
+    with pytest.raises(SessionEnded) as ended:
+        await restarted.tokens_from(house.server).fresh(await restarted.vault.find_session(house.browser.jar()))
+    assert ended.value.reason == "refresh_lost"
+    assert len(house.server.calls) == 2
+
+
+async def refreshed_by_two_workers(house: House) -> list[Session]:
+    """What two workers get, of whom the first was taken for dead: six seconds after it sent, the second sent too."""
+    await house.sign_in()
+    other = house.another()
+    house.until_the_token_ends(left=-10)
+    one, two = await house.present(), await other.vault.find_session(house.browser.jar())
+    house.server.held = asyncio.Event()
+    first = asyncio.create_task(house.access.fresh(one))
+    await until(lambda: house.server.calls)
+    second = asyncio.create_task(other.tokens_from(house.server).fresh(two))
+    house.clock.advance(6.1)
+    await until(lambda: len(house.server.calls) == 2)
+    house.server.held.set()
+    sessions = [await first, await second]
     await settle()
     return sessions
 
 
 @pytest.mark.req("F4")
 async def test_a_result_that_came_second_is_dropped_and_revoked(house: House) -> None:
-    """Two workers refreshed at once at a server that allows it: one successor stands, the other's token is revoked."""
+    """Two workers sent one token to a server that allows it: one successor stands, the other's token is revoked."""
     sessions = await refreshed_by_two_workers(house)
     assert sessions[0].tokens == sessions[1].tokens
     lost = next(token for token in house.server.issued if token != sessions[0].tokens.refresh_token)
@@ -522,6 +672,7 @@ async def test_who_is_refused_because_another_was_faster_takes_its_answer(house:
     strict = TokenServer(house.clock, refuses=RefreshRefused(), held=asyncio.Event())
     slower = asyncio.create_task(other.tokens_from(strict).fresh(early))
     await until(lambda: strict.calls)
+    house.clock.advance(6.1)
     await house.access.fresh(await house.present())
     assert strict.held is not None
     strict.held.set()
@@ -571,11 +722,11 @@ async def test_a_server_that_is_down_is_not_asked_by_every_call(house: House) ->
     for _ in range(5):
         with pytest.raises(AuthorizationServerUnavailable):
             await house.call()
-    assert len(house.server.calls) == 1
+    assert len(house.server.calls) == 2  # an unanswered request is repeated once, at once
     house.clock.advance(1.1)
     with pytest.raises(AuthorizationServerUnavailable):
         await house.call()
-    assert len(house.server.calls) == 2
+    assert len(house.server.calls) == 4
 
 
 @pytest.mark.req("C4")

@@ -97,6 +97,7 @@ def create_app(
         vault,
         Callers(vault, tokens, client_tokens, SecondChances(clock)),
         upstream,
+        endings,
         public_origin=settings.origin,
         clock=clock,
         fair_use=fair_use_of(settings),

@@ -110,6 +110,8 @@ def route_of(route: RouteSettings) -> Route:
         cacheable=route.cacheable,
         sandbox=route.sandbox,
         timeout=route.timeout,
+        stream_idle=route.stream_idle,
+        outlives_token=route.outlives_token,
         max_body=route.max_body,
         ca_file=route.ca_file,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bff.routes.events import LEAVING
+from bff.relay.lasting import LEAVING
 from bff.server import uvicorn_config
 from tests.world.serving import serving
 

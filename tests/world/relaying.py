@@ -23,6 +23,7 @@ from bff.relay.upstream import Upstream
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.ending_watch import EndingWatch
 from bff.session.key_ring import KeyRing
 from bff.session.memory_ledger import MemoryLedger
 from bff.session.model import Session
@@ -40,6 +41,7 @@ class TokenEndpoint:
     calls: int = 0
     failure: Exception | None = None
     client_calls: list[tuple[str, str, str]] = field(default_factory=list)
+    lifetime: float = 3600.0
 
     async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
         self.calls += 1
@@ -52,7 +54,7 @@ class TokenEndpoint:
         await asyncio.sleep(0)
         if self.failure is not None:
             raise self.failure
-        return token_set(access_token=f"of-the-application.{len(self.client_calls)}", expires_in=3600.0)
+        return token_set(access_token=f"of-the-application.{len(self.client_calls)}", expires_in=self.lifetime)
 
     async def revoke(self, token: str, hint: Literal["refresh_token", "access_token"]) -> bool:
         return True
@@ -123,6 +125,7 @@ class World:
         self.endpoint = TokenEndpoint()
         self.tokens = AccessTokens(self.endpoint, self.vault, self.ledger, self.clock)
         self.upstream = upstream or HttpxUpstream(transport=transport)
+        self.watch = EndingWatch(self.ledger, self.clock)
         self.observed: list[tuple[str, int, float]] = []
         self.relay = Relay(
             RouteTable(routes),
@@ -130,6 +133,7 @@ class World:
             self.vault,
             Callers(self.vault, self.tokens, ClientTokens(self.endpoint, self.clock), SecondChances(self.clock)),
             self.upstream,
+            self.watch,
             public_origin=ORIGIN,
             clock=self.clock,
             fair_use=fair_use,

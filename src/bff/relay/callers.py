@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from math import inf
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from bff.errors import NoSession, SessionChanged
+from bff.oidc.messages import TokenSet
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.headers import Crossing
 from bff.relay.route import Route
@@ -36,6 +38,10 @@ class RelayVault(Protocol):
         """The session cookies of a response, decided in the instant it starts."""
         ...
 
+    def idle_end(self, presented: Presented) -> float:
+        """The instant at which a presented session is over if nothing happens any more."""
+        ...
+
     def tag_matches(self, session: Session, claimed: str) -> bool:
         """Say, in constant time, whether a page's tag is this session's."""
         ...
@@ -54,11 +60,15 @@ class RelayTokens(Protocol):
 
 
 class Caller(Struct, frozen=True):
-    """Who calls, and with which token. ``mark`` names a session, where there is one; ``ours``: the token is our own."""
+    """Who calls, and with which token. ``mark`` names a session, where there is one; ``ours``: the token is our own.
+
+    ``expires_at`` is the instant at which the token ends.
+    """
 
     presented: Presented | None = None
     token: str | None = None
     mark: bytes | None = None
+    expires_at: float = inf
     ours: bool = False
 
     def __repr__(self) -> str:
@@ -95,37 +105,41 @@ class Callers:
             raise SessionChanged
         mark = presented.marks.sid if presented.marks is not None else None
         if route.token == "client":  # noqa: S105 — the name of a policy
-            return Caller(presented, await self._client_tokens.token(route), mark, ours=True)
-        return Caller(presented, (await self._tokens.fresh(presented)).tokens.access_token, mark)
+            return _carrying(Caller(presented, mark=mark, ours=True), await self._client_tokens.token(route))
+        return _carrying(Caller(presented, mark=mark), (await self._tokens.fresh(presented)).tokens)
 
     async def again(self, route: Route, caller: Caller, challenge: str) -> Caller | None:
         """The same caller with another token than the one that an API refused; None where none may or can be had."""
         if caller.token is None or not speaks_of_the_token(challenge):
             return None
-        token = await (self._our_other(route, caller.token) if caller.ours else self._other(route, caller))
-        return None if token is None or token == caller.token else replace(caller, token=token)
+        tokens = await (self._our_other(route, caller.token) if caller.ours else self._other(route, caller))
+        return None if tokens is None or tokens.access_token == caller.token else _carrying(caller, tokens)
 
     async def _stranger(self, route: Route, presented: Presented) -> Caller:
         if route.anonymous:
-            return Caller(presented, await self._client_tokens.token(route), ours=True)
+            return _carrying(Caller(presented, ours=True), await self._client_tokens.token(route))
         if route.token == "user_or_none":  # noqa: S105 — the name of a policy
             return Caller(presented)
         raise NoSession
 
-    async def _other(self, route: Route, caller: Caller) -> str | None:
+    async def _other(self, route: Route, caller: Caller) -> TokenSet | None:
         """What the session holds by now, or else a forced refresh, where rule F15 permits one."""
         presented, distrusted = caller.presented, caller.token
         if presented is None or caller.mark is None or distrusted is None:
             return None
         newest = await self._vault.newest(presented.require())
         if newest.tokens.access_token != distrusted:
-            return newest.tokens.access_token
+            return newest.tokens
         if not self._chances.permitted(caller.mark, route.path, distrusted):
             return None
-        return (await self._tokens.instead_of(presented, distrusted)).tokens.access_token
+        return (await self._tokens.instead_of(presented, distrusted)).tokens
 
-    async def _our_other(self, route: Route, distrusted: str) -> str | None:
+    async def _our_other(self, route: Route, distrusted: str) -> TokenSet | None:
         if not self._chances.permitted(_OURS, route.path, distrusted):
             return None
         self._client_tokens.distrust(route, distrusted)
         return await self._client_tokens.token(route)
+
+
+def _carrying(caller: Caller, tokens: TokenSet) -> Caller:
+    return replace(caller, token=tokens.access_token, expires_at=tokens.expires_at)

@@ -38,17 +38,17 @@ class ClientTokens:
         self._flights: dict[_Target, asyncio.Task[TokenSet]] = {}
         self._outages: dict[_Target, tuple[float, Unavailable]] = {}
 
-    async def token(self, route: Route) -> str:
+    async def token(self, route: Route) -> TokenSet:
         """An access token that works now; raises AuthorizationServerUnavailable and ClientRefused."""
         target = (route.scope, route.resource, route.audience)
         known = self._tokens.get(target)
         if known is not None and self._clock.now() < known[1]:
-            return known[0].access_token
+            return known[0]
         try:
-            return (await asyncio.shield(self._enter(target))).access_token
+            return await asyncio.shield(self._enter(target))
         except Unavailable:
             if known is not None and self._clock.now() < known[0].expires_at:
-                return known[0].access_token
+                return known[0]
             raise
 
     def distrust(self, route: Route, token: str) -> None:

@@ -35,6 +35,7 @@ _NOTICED = frozenset(
     }
 )
 _SANDBOX = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox")
+_UNBUFFERED = (b"x-accel-buffering", b"no")  # what a nginx in front would otherwise do to a stream
 _PLAIN_JSON = b"application/json"
 _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 _BODILESS = frozenset({204, 304})
@@ -174,6 +175,8 @@ def _completed(kept: Headers, kind: bytes, route: Route) -> Headers:
     if len(values.translate(None, _CONTROLS)) != len(values):
         raise ResourceAPIUnavailable("a header holds a control character")
     kept += route.own_response_headers
+    if kind[:17].lower() == b"text/event-stream":
+        kept.append(_UNBUFFERED)
     if route.sandbox and kind != _PLAIN_JSON and not _JSON.fullmatch(kind.split(b";", 1)[0].strip()):
         kept.append(_SANDBOX)
     return kept

@@ -10,6 +10,7 @@ from typing import Final
 from bff.clock import Clock, SystemClock
 from bff.errors import ResourceAPIUnavailable
 from bff.relay.connection import UpstreamConnection
+from bff.relay.event_stream import is_event_stream
 from bff.relay.pool import ConnectionPool
 from bff.relay.request_body import RequestBody
 from bff.relay.response_reader import ResponseReader
@@ -37,7 +38,7 @@ class HttptoolsUpstream:
 
     def exchange(self, route: Route, request: UpstreamRequest) -> Exchange:
         """Send, and yield the response once its head has come (see Upstream)."""
-        return Exchange(self.pool_of(route), route.timeout, request)
+        return Exchange(self.pool_of(route), route, request)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -58,10 +59,11 @@ class HttptoolsUpstream:
 class Exchange:
     """One request and its response on one connection; also the iterator over the response's body."""
 
-    __slots__ = ("_connection", "_pool", "_request", "_seconds", "_sending")
+    __slots__ = ("_block_seconds", "_connection", "_pool", "_request", "_seconds", "_sending", "_stream_idle")
 
-    def __init__(self, pool: ConnectionPool, seconds: float, request: UpstreamRequest) -> None:
-        self._pool, self._seconds, self._request = pool, seconds, request
+    def __init__(self, pool: ConnectionPool, route: Route, request: UpstreamRequest) -> None:
+        self._pool, self._seconds, self._stream_idle, self._request = pool, route.timeout, route.stream_idle, request
+        self._block_seconds = self._seconds
         self._connection: UpstreamConnection | None = None
         self._sending: asyncio.Task[None] | None = None
 
@@ -81,6 +83,8 @@ class Exchange:
             await self.__aexit__(None, None, None)
             raise
         whole = self._connection.take() if self._connection is not None and reader.complete else None
+        if whole is None and is_event_stream(reader.headers):
+            self._block_seconds = self._stream_idle
         sending = self._sending is not None and not self._sending.done()
         return UpstreamResponse(
             status=reader.status, headers=reader.headers, body=self, whole=whole, request_under_way=sending
@@ -107,7 +111,7 @@ class Exchange:
         """The next bytes of the body."""
         if self._connection is None:
             raise StopAsyncIteration
-        block = await self._connection.block(self._seconds)
+        block = await self._connection.block(self._block_seconds)
         if not block:
             raise StopAsyncIteration
         return block

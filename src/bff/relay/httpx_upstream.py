@@ -15,6 +15,7 @@ from typing import cast
 import httpx
 
 from bff.errors import ResourceAPIBusy, ResourceAPITimeout, ResourceAPIUnavailable
+from bff.relay.event_stream import is_event_stream
 from bff.relay.request_body import RequestBody
 from bff.relay.route import Route
 from bff.relay.upstream import (
@@ -47,9 +48,13 @@ class HttpxUpstream:
     @asynccontextmanager
     async def exchange(self, route: Route, request: UpstreamRequest) -> AsyncIterator[UpstreamResponse]:
         """Send, and yield the response once its head has come (see Upstream)."""
-        response = await self._answer(route, request)
+        connect = min(route.timeout, MAX_CONNECT_SECONDS)
+        limits = {"connect": connect, "pool": connect, "read": route.timeout, "write": route.timeout}
+        response = await self._answer(route, request, limits)
         try:
             _refuse_broken_head(response)
+            if is_event_stream(response.headers.raw):
+                limits["read"] = route.stream_idle  # httpcore looks at this very dictionary when it reads the body
             async with aclosing(_body(response)) as body:
                 yield UpstreamResponse(status=response.status_code, headers=response.headers.raw, body=body)
         finally:
@@ -60,13 +65,13 @@ class HttpxUpstream:
         for transport in self._transports.values():
             await transport.aclose()
 
-    async def _answer(self, route: Route, request: UpstreamRequest) -> httpx.Response:
+    async def _answer(self, route: Route, request: UpstreamRequest, limits: dict[str, float]) -> httpx.Response:
         transport = self._given or self._transport_of(route)
         with _translated():
             try:
                 async with asyncio.timeout(None) as deadline:
                     outgoing = _Outgoing(request.body, deadline, route.timeout)
-                    return await transport.handle_async_request(_httpx_request(route, request, outgoing))
+                    return await transport.handle_async_request(_httpx_request(route, request, outgoing, limits))
             except TimeoutError:
                 raise ResourceAPITimeout(f"no response within {route.timeout} s") from None
 
@@ -97,16 +102,17 @@ class _Outgoing(httpx.AsyncByteStream):
         self._deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
 
 
-def _httpx_request(route: Route, request: UpstreamRequest, outgoing: _Outgoing) -> httpx.Request:
-    address, seconds = route.address, route.timeout
-    connect = min(seconds, MAX_CONNECT_SECONDS)
+def _httpx_request(
+    route: Route, request: UpstreamRequest, outgoing: _Outgoing, limits: dict[str, float]
+) -> httpx.Request:
+    address = route.address
     return httpx.Request(
         request.method,
         httpx.URL(scheme=address.scheme, host=address.host, port=address.port, raw_path=request.target),
         headers=[*request.headers, *framing(request), (b"connection", b"close")],
         stream=outgoing,
         extensions={
-            "timeout": {"connect": connect, "pool": connect, "read": seconds, "write": seconds},
+            "timeout": limits,
             "target": request.target,  # byte for byte: httpx.URL re-quotes
         },
     )

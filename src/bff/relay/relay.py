@@ -11,13 +11,16 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bff.clock import Clock
 from bff.errors import UpstreamUnauthorized
 from bff.gate.antiforgery import Antiforgery
 from bff.relay.callers import PRESENTED, Caller, Callers, RelayVault
+from bff.relay.event_stream import EventStream, is_encoded, is_event_stream
 from bff.relay.fair_use import FairUse
 from bff.relay.headers import Crossing, bearer_challenge, crossing, outgoing, returned
+from bff.relay.lasting import Endings, Lasting
 from bff.relay.paths import canonical, canonical_query
 from bff.relay.presence import BrowserGone, Presence, Receive, Watch
 from bff.relay.request_body import RequestBody
@@ -64,6 +67,7 @@ class Relay:
         vault: RelayVault,
         callers: Callers,
         upstream: Upstream,
+        endings: Endings,
         *,
         public_origin: str,
         clock: Clock,
@@ -77,7 +81,7 @@ class Relay:
             (b"x-forwarded-host", public.netloc.encode("ascii")),
         ]
         self._clock, self._observe, self._fair_use = clock, observe, fair_use or FairUse()
-        self._watch = Watch()
+        self._watch, self._lasting = Watch(), Lasting(endings, vault, clock)
 
     def matches(self, scope: Scope) -> bool:
         """Say whether this request is the relay's to answer, well-formed or not."""
@@ -128,7 +132,7 @@ class Relay:
             caller = await self._callers.again(call.route, call.caller, refusal.challenge)
             if caller is None or caller.token is None:
                 raise
-            return await self._stream(call, with_token(request, caller.token), presence)
+            return await self._stream(replace(call, caller=caller), with_token(request, caller.token), presence)
 
     async def _stream(self, call: _Call, request: UpstreamRequest, presence: Presence) -> int:
         """Pass the response on, block by block; the upstream is done with before the last byte is handed over."""
@@ -137,12 +141,23 @@ class Relay:
             if last is None:
                 if not response.request_under_way:
                     presence.watch()
-                await call.send(start)
-                async for block in response.body:
-                    await call.send({"type": "http.response.body", "body": block, "more_body": True})
+                if is_event_stream(response.headers):
+                    await self._stream_events(call, start, response)
+                else:
+                    await call.send(start)
+                    async for block in response.body:
+                        await call.send({"type": "http.response.body", "body": block, "more_body": True})
         presence.unwatch()
         await self._finish(call, start, last)
         return response.status
+
+    async def _stream_events(self, call: _Call, start: MutableMapping[str, Any], response: UpstreamResponse) -> None:
+        """Pass an event stream on for as long as its session and its token permit; only then is its length known."""
+        with self._lasting.end_of(call.scope, call.route, call.caller) as over:
+            start["headers"] = [field for field in start["headers"] if field[0] != b"content-length"]
+            await call.send(start)
+            stream = EventStream(call.send, readable=not is_encoded(start["headers"]))
+            await stream.relay(response.body, over)
 
     async def _finish(self, call: _Call, start: MutableMapping[str, Any], last: bytes | None) -> None:
         """Send the end of a response that has begun, or all of one that came in one piece, in one piece."""

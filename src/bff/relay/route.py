@@ -79,7 +79,8 @@ class Route:
     A ``client`` token is the application's own, for ``scope``, ``resource`` and ``audience`` (RFC 6749 4.4, RFC 8707);
     it goes out for people who are signed in, and for everybody where ``anonymous``.
     ``redirects="pass"`` lets a Location lead off this site; ``sandbox=False`` trusts the upstream's documents like our
-    own page. No slots, for the properties that the hot path reads are computed once.
+    own page. An event stream may say nothing for ``stream_idle`` seconds, and ends with the token that it was opened
+    with, unless it ``outlives_token``. No slots, for the properties that the hot path reads are computed once.
     """
 
     path: str
@@ -94,6 +95,8 @@ class Route:
     request_headers: frozenset[str] = frozenset()
     response_headers: frozenset[str] = frozenset()
     timeout: float = 30.0
+    stream_idle: float = 300.0
+    outlives_token: bool = False
     max_body: int = 1_048_576
     ca_file: Path | None = None
     redirects: Literal["refuse", "pass"] = "refuse"
@@ -106,11 +109,6 @@ class Route:
         return UpstreamAddress.parse(self.upstream)
 
     @cached_property
-    def request_names(self) -> frozenset[bytes]:
-        """The request headers that cross besides everybody's."""
-        return frozenset(name.encode() for name in self.request_headers)
-
-    @cached_property
     def crossing_names(self) -> frozenset[bytes]:
         """All request headers that cross as they are."""
         return REQUEST_ALLOWED | self.request_names
@@ -119,6 +117,11 @@ class Route:
     def host(self) -> tuple[bytes, bytes]:
         """The Host field of every request to the upstream."""
         return b"host", self.address.authority
+
+    @cached_property
+    def request_names(self) -> frozenset[bytes]:
+        """The request headers that cross besides everybody's."""
+        return frozenset(name.encode() for name in self.request_headers)
 
     @cached_property
     def response_names(self) -> frozenset[bytes]:
@@ -185,8 +188,10 @@ class Route:
             causes.append('antiforgery = "fetch-metadata" is for reading. Cure: methods = ["GET"]')
         if self.redirects not in {"refuse", "pass"}:
             causes.append(f"redirects = {self.redirects!r} is unknown. Cure: refuse or pass")
-        if not self.timeout > 0 or self.max_body < 0:
-            causes.append("timeout or max_body can never be met. Cure: timeout > 0 seconds, max_body >= 0 bytes")
+        if not min(self.timeout, self.stream_idle) > 0 or self.max_body < 0:
+            causes.append(
+                "timeout, stream_idle or max_body can never be met. Cure: times > 0 seconds, max_body >= 0 bytes"
+            )
         return causes
 
     def _client_causes(self) -> list[str]:

@@ -12,13 +12,12 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import StreamingResponse
 
 from bff.errors import SessionChanged
+from bff.relay.lasting import LEAVING
 from bff.routes.dependencies import CurrentSession, Presentation, ServicesOf, guarded
 from bff.session.endings import Reason
 from bff.session.marks import Marks
 
 PATH: Final = "/bff/events"
-LEAVING: Final = "bff.leaving"
-"""In the state of a request's scope: an event that the server sets when it shuts down and waits for this answer."""
 BEAT_SECONDS: Final = 15.0
 
 router = APIRouter(include_in_schema=False)

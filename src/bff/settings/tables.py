@@ -283,6 +283,8 @@ class RouteSettings(Table):
     cacheable: bool = False
     sandbox: bool = True
     timeout: Duration = 30.0
+    stream_idle: Duration = 300.0
+    outlives_token: bool = False
     max_body: int = Field(default=1_048_576, ge=0)
     ca_file: Path | None = None
 

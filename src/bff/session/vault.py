@@ -9,6 +9,7 @@ from typing import Protocol
 from bff.errors import NoSession, SessionError
 from bff.oidc.messages import LoginTransaction
 from bff.session.chunks import MOST
+from bff.session.cipher import Cipher
 from bff.session.cookies import BIGGEST, CookiePolicy, Jar, SetCookie
 from bff.session.endings import Reason
 from bff.session.marks import Marks
@@ -73,6 +74,11 @@ class SessionVault(Protocol):
     policy: CookiePolicy
     lifetimes: Lifetimes
 
+    @property
+    def cipher(self) -> Cipher:
+        """What seals here; the list of sessions is sealed with the same ring."""
+        ...
+
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """Seal a login transaction into a cookie of its own; beyond eight, or the budget, the oldest is dropped."""
         ...
@@ -117,8 +123,8 @@ class SessionVault(Protocol):
         """Over from now on, in every generation; answers the deletions for the browser whose jar this is."""
         ...
 
-    async def end_replaced(self, transaction: LoginTransaction) -> None:
-        """End the session that this sign-in replaces, if there is one (rule F23)."""
+    async def end_replaced(self, transaction: LoginTransaction) -> Session | None:
+        """End the session that this sign-in replaces (rule F23); answers it where it can still be read, to revoke."""
         ...
 
     def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:

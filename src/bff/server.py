@@ -11,9 +11,9 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable, Coroutine
-from functools import partial
 from math import inf
 from typing import Any, cast
+from urllib.parse import unquote
 
 import httptools
 import uvicorn
@@ -27,6 +27,7 @@ MAX_HEAD_FIELDS = 100
 HEAD_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75
 _SLICE = 4096
+_SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
 _BODILESS = frozenset({204, 304})
 WHOLE = "bff.response.whole"
 """An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
@@ -51,6 +52,8 @@ class _Refusal(Exception):
 
 class StrictHTTPProtocol(HttpToolsProtocol):
     """HTTP/1.1 and 1.0 as RFC 9112 means them, with nothing that two parsers could read in two ways."""
+
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]  # uvicorn declares it as if a request had come
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 — uvicorn's own constructor, passed on
         super().__init__(*args, **kwargs)
@@ -87,7 +90,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive, self.upgrading = False, True  # what follows is not HTTP as we speak it
+            self.upgrading = True
+            if self.cycle is not None:
+                self.cycle.keep_alive = False  # what follows is not HTTP as we speak it
         except httptools.HttpParserError as error:
             cause = error.__context__
             self._refuse(cause.status if isinstance(cause, _Refusal) else 400)
@@ -97,7 +102,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A new request: nothing of it has been counted."""
-        super().on_message_begin()
+        self.url = b""
+        self.headers: Headers = []
+        self.expect_100_continue = False
         self.in_head = self.head_begun = True
         self.silent_bytes = 0
 
@@ -111,14 +118,12 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         """Count a field. What comes after the head is a trailer: dropped, for the app takes it for a header."""
         if not self.in_head:
             return
-        if self.silent_bytes > MAX_HEAD_BYTES - 2 * _SLICE:  # before that, what has arrived cannot be too large
+        if self.silent_bytes > _SURELY_SMALL:
             self._count_fields(len(name) + len(value) + 4)
-        if len(self.headers) == MAX_HEAD_FIELDS:
+        headers = self.headers
+        if len(headers) == MAX_HEAD_FIELDS:
             raise _Refusal(431)
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        headers.append((name.lower(), value))
 
     def _count_fields(self, size: int) -> None:
         known = sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -126,16 +131,58 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             raise _Refusal(431)
 
     def on_headers_complete(self) -> None:
-        """Judge the head before the app's task is made."""
-        self._judge_head()
+        """Judge the head, then let the app answer it. The target is origin-form, so it needs no parser of URLs."""
+        parser, url = self.parser, self.url
+        version, method = parser.get_http_version(), parser.get_method().decode("ascii")
+        self._judge_head(version)
         self.in_head = self.head_begun = False
         self.silent_bytes = 0
         if self.head_timer is not None:
             self._stop_head_timer()
-        super().on_headers_complete()
+        raw_path, _, query = url.partition(b"?")
+        path = raw_path.decode("ascii")
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,  # type: ignore[typeddict-item]  # set where the connection was made
+            "root_path": "",
+            "method": method,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+        }
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        self._begin_cycle(keep_alive=version != "1.0" and parser.should_keep_alive())
 
-    def _judge_head(self) -> None:
-        version = self.parser.get_http_version()
+    def _begin_cycle(self, *, keep_alive: bool) -> None:
+        """Answer this request now, or when those before it on this connection are answered."""
+        before = self.cycle
+        cycle = self.cycle = _Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _judge_head(self, version: str) -> None:
         if version not in {"1.1", "1.0"}:
             raise _Refusal(505)
         hosts, codings = 0, []
@@ -144,6 +191,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
                 hosts += 1
             elif name == b"transfer-encoding":
                 codings.append(value.lower())
+            elif name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
         if hosts != 1 or not self.url.startswith(b"/") or b"#" in self.url:
             raise _Refusal(400)
         if codings and (codings != [b"chunked"] or version == "1.0"):
@@ -161,12 +210,15 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.silent_bytes = 0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:  # noqa: ANN401 — as uvicorn declares it
-        """Offer the app a way to answer in one piece (``WHOLE``)."""
-        super()._start_asgi_task(cycle, partial(_offering_whole, app, cycle))
+        """Start the app's task, which leaves the server's tasks by itself: a callback would be a turn of the loop."""
+        task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+        if isinstance(cycle, _Cycle):
+            cycle.task, cycle.tasks = task, self.tasks
 
     def shutdown(self) -> None:
         """Tell the answer under way that we are leaving: one that has no end of its own ends now."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = self.cycle
         leaving = None if cycle is None else cycle.scope.get("state", {}).get(LEAVING)
         if leaving is not None:
             leaving.set()
@@ -201,7 +253,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             return
         if self._may_answer() and self._was_asked():
             self.transport.write(_refusal_bytes(status))
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # uvicorn declares it as if the first request had come
+        cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -209,7 +261,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
 
     def _may_answer(self) -> bool:
         """Say whether the next response on this connection is the refused request's own."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)
+        cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return True
         return not self.in_head and not self.pipeline and not cycle.response_started
@@ -228,42 +280,51 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         return False
 
 
-async def _offering_whole(app: Any, cycle: RequestResponseCycle, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 — ASGI's own
-    """Call the app with ``WHOLE``; taken back at its end, for scope and cycle would keep each other alive."""
-    scope["extensions"] = {WHOLE: partial(_answer_whole, cycle)}
-    try:
-        await app(scope, receive, send)
-    finally:
-        del scope["extensions"]
+class _Cycle(RequestResponseCycle):
+    """One request and its answer, which may also be given in one piece: the extension ``WHOLE``."""
 
+    task: asyncio.Task[None]
+    tasks: set[asyncio.Task[None]]
 
-async def _answer_whole(cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> None:
-    """Write a complete response in one piece: one pass over its fields, and one system call in place of two.
+    async def run_asgi(self, app: Any) -> None:  # noqa: ANN401 — as uvicorn declares it
+        """Run the app; the extension is taken back at its end, for scope and cycle would keep each other alive."""
+        extended = cast("dict[str, Any]", self.scope)
+        extended["extensions"] = {WHOLE: self.whole}
+        try:
+            await super().run_asgi(app)
+        finally:
+            del extended["extensions"]
+            self.tasks.discard(self.task)
 
-    ``headers`` have lower-case names. The length is ours to say; a HEAD keeps the one that it was given.
-    """
-    if cycle.flow.write_paused and not cycle.disconnected:
-        await cycle.flow.drain()
-    if cycle.disconnected:
-        return
-    if cycle.scope["method"] == "HEAD":
-        body = b""
-    elif status not in _BODILESS:
-        headers = [field for field in headers if field[0] != b"content-length"]
-        headers.append((b"content-length", b"%d" % len(body)))
-    fields = [*cycle.default_headers, *headers] + ([] if cycle.keep_alive else [(b"connection", b"close")])
-    head = STATUS_LINE[status] + b"\r\n".join(map(b": ".join, fields)) + b"\r\n\r\n"
-    lines_ended = len(fields) + 2
-    if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended:
-        raise RuntimeError("a response header holds a line end")
-    cycle.response_started = True
-    cycle.waiting_for_100_continue = False
-    cycle.transport.write(head + body)
-    cycle.response_complete = True
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
+    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Write a complete response in one piece: one pass over its fields, and one system call in place of two.
+
+        ``headers`` have lower-case names. The length is ours to say; a HEAD keeps the one that it was given.
+        """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.scope["method"] == "HEAD":
+            body = b""
+        elif status not in _BODILESS:
+            headers = [field for field in headers if field[0] != b"content-length"]
+            headers.append((b"content-length", b"%d" % len(body)))
+        self.transport.write(self._head(status, headers) + body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _head(self, status: int, headers: Headers) -> bytes:
+        fields = [*self.default_headers, *headers] + ([] if self.keep_alive else [(b"connection", b"close")])
+        head = STATUS_LINE[status] + b"\r\n".join([*map(b": ".join, fields), b"\r\n"])
+        lines_ended = len(fields) + 2
+        if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended:
+            raise RuntimeError("a response header holds a line end")
+        return head
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -186,15 +186,13 @@ class UpstreamConnection(asyncio.Protocol):
         if now >= self.answer_by or now >= self._take_by:
             self.fail(ResourceAPITimeout("the upstream was reached, and is silent"))
 
-    async def _change(self) -> None:
+    def _change(self) -> asyncio.Future[None]:
         if self._error is not None:
             raise self._error
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        return waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

@@ -73,12 +73,15 @@ class Exchange:
         try:
             connection = self._pool.kept() or await self._pool.take(self._connect_seconds)
             try:
-                reader = await self._ask(connection, head)
+                reader = self._ask(connection, head)
+                await connection.until_begun(reader)
             except ResourceAPIUnavailable:
                 if not self._may_repeat(connection):
                     raise
                 self._leave()
-                reader = await self._ask(await self._pool.take(self._connect_seconds, fresh=True), head)
+                connection = await self._pool.take(self._connect_seconds, fresh=True)
+                reader = self._ask(connection, head)
+                await connection.until_begun(reader)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -116,7 +119,7 @@ class Exchange:
             raise StopAsyncIteration
         return block
 
-    async def _ask(self, connection: UpstreamConnection, head: bytes) -> ResponseReader:
+    def _ask(self, connection: UpstreamConnection, head: bytes) -> ResponseReader:
         self._connection = connection
         reader = connection.begin(self._request.method, head)
         if self._request.body is None:
@@ -124,7 +127,6 @@ class Exchange:
         else:
             self._sending = asyncio.create_task(self._send(connection, self._request.body))
             self._sending.add_done_callback(lambda sending: self._sent(sending, connection))
-        await connection.until_begun(reader)
         return reader
 
     async def _send(self, connection: UpstreamConnection, body: RequestBody) -> None:
@@ -156,8 +158,8 @@ class Exchange:
 def _head(request: UpstreamRequest) -> bytes:
     """The request's head. A field that would end its line early never leaves (ATK-37)."""
     fields = [*request.headers, *framing(request)]
-    lines = b"\r\n".join(map(b": ".join, fields))
-    head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (request.method.encode("ascii"), request.target, lines)
+    asked = b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.target)
+    head = b"\r\n".join([asked, *map(b": ".join, fields), b"\r\n"])
     lines_ended = len(fields) + 2
     if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended or b"\0" in head:
         raise ResourceAPIUnavailable("a field holds a byte that no field has")

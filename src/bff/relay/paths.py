@@ -11,7 +11,7 @@ from typing import Final
 
 from bff.errors import MalformedRequest
 
-_PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9\-._~!$&'()*+,=:@]+)*/?")
+_PLAIN: Final = b"/ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@"
 _WITH_TRIPLETS: Final = re.compile(rb"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)*/?")
 _TRIPLET: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _QUERY: Final = re.compile(rb"[!\"$-~]*")
@@ -33,7 +33,7 @@ def canonical(raw_path: bytes) -> bytes:
         raise MalformedRequest("path does not begin with a slash")
     if b"%" in raw_path:
         _refuse_deceptive_triplets(raw_path)
-    elif not _PLAIN.fullmatch(raw_path):
+    elif raw_path.translate(None, _PLAIN) or b"//" in raw_path:
         raise MalformedRequest("path has an empty segment or a byte that no path has")
     if b"/." in raw_path and not {b".", b".."}.isdisjoint(raw_path.split(b"/")):
         raise MalformedRequest("path has a dot segment")
@@ -42,7 +42,7 @@ def canonical(raw_path: bytes) -> bytes:
 
 def canonical_query(query: bytes) -> bytes:
     """Return ``query`` itself: printable ASCII without ``#``; raise MalformedRequest otherwise."""
-    if not _QUERY.fullmatch(query):
+    if query and not _QUERY.fullmatch(query):
         raise MalformedRequest("query has a byte that no query has")
     return query
 

@@ -215,4 +215,4 @@ def _new_traceparent() -> bytes:
     """Continue this request's own trace id where one was set, else begin one (W3C Trace Context 3.2)."""
     known = trace_id.get()
     trace = known if len(known) == _TRACE_DIGITS else trace_id_of([])
-    return f"00-{trace}-{new_span_id()}-01".encode("ascii")
+    return f"00-{trace}-{new_span_id()}-01".encode()

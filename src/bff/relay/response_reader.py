@@ -6,7 +6,6 @@ trailers on as headers, and knows no HEAD: framing (RFC 9112 6.3) is judged here
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 import httptools
@@ -45,7 +44,7 @@ class ResponseReader:
 
     def __init__(self, method: str) -> None:
         self.headers: Headers = []
-        self.blocks: deque[bytes] = deque()
+        self.blocks: list[bytes] = []
         self.status = self.held = self._head_bytes = self._silent = 0
         self.begun = self.complete = self.reusable = self.until_close = False
         self._head_only = method == "HEAD"
@@ -84,7 +83,7 @@ class ResponseReader:
     def take(self) -> bytes:
         """The body bytes that are here; empty where there are none."""
         if len(self.blocks) == 1:
-            block = self.blocks.popleft()
+            block = self.blocks.pop()
         else:
             block = b"".join(self.blocks)
             self.blocks.clear()

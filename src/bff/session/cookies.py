@@ -134,18 +134,15 @@ class Jar:
         """Every ``cookie`` header of an ASGI scope, several of them joined (RFC 9113 8.2.3)."""
         values: dict[str, bytes] = {}
         duplicated: set[str] = set()
-        for header, line in raw_headers:
-            if header != b"cookie":
-                continue
-            for pair in line.split(b";"):
-                name, equals, value = pair.strip(b" \t").partition(b"=")
-                if not equals:
-                    continue
+        lines = [line for header, line in raw_headers if header == b"cookie"]
+        for pair in b";".join(lines).split(b";"):
+            name, equals, value = pair.strip(b" \t").partition(b"=")
+            if equals:
                 key = name.decode("latin-1")
                 if key in values:
                     duplicated.add(key)
                 values[key] = value
-        return cls(values, frozenset(duplicated))
+        return cls(values, frozenset(duplicated)) if duplicated else cls(values)
 
     def get(self, name: str) -> bytes | None:
         """The value of the one cookie of that name; None if there is none, or more than one."""

@@ -81,7 +81,7 @@ def create_app(
     relying_party = RelyingParty(registration_of(settings), http=http, clock=clock)
     ledger = open_ledger(settings.session.ledger, clock)
     vault = vault_of(settings, ledger, clock)
-    tokens = AccessTokens(relying_party, vault, ledger, clock)
+    tokens = AccessTokens(relying_party, vault, ledger, clock, rotation=authority.rotation)
     endings = EndingWatch(ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = upstream_of(settings, transport, clock)
@@ -104,7 +104,7 @@ def create_app(
         observe=metrics.relayed.observe,
     )
 
-    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault)
+    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault, tokens)
     app.state.services = Services(
         relying_party=relying_party,
         vault=vault,
@@ -117,6 +117,7 @@ def create_app(
         authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
         frames=FairUse(per_address=FRAMES_PER_ADDRESS),
         framed_by=authority.logout_framed_by,
+        machines=settings.session.machines,
     )
     app.state.journal = app.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
@@ -136,11 +137,14 @@ def create_app(
 class BFF(FastAPI):
     """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
 
-    def __init__(self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: CookieVault) -> None:
+    def __init__(
+        self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: CookieVault, tokens: AccessTokens
+    ) -> None:
         super().__init__(
             title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
         )
-        self._relay, self._public_name, self._address, self._vault = relay, public_name, address, vault
+        self._relay, self._public_name, self._address = relay, public_name, address
+        self._vault, self._tokens = vault, tokens
         self.journal: Journal | None = None
         self.add_exception_handler(BFFError, _refused)
         self.add_exception_handler(HTTPException, _refused_by_framework)
@@ -157,7 +161,7 @@ class BFF(FastAPI):
         relayed = self._relay.matches(scope)
         if self.journal is not None:
             send = picture.watched(self.journal, scope, send, relayed=relayed)
-        answer = _Answer(scope, send, self._vault)
+        answer = _Answer(scope, send, self._vault, self._tokens)
         try:
             self._public_name.check(scope)
             self._address.settle(scope)
@@ -177,8 +181,8 @@ class BFF(FastAPI):
 class _Answer:
     """The way out: knows whether an answer has begun, and adds the session's cookies in that very instant (rule F2)."""
 
-    def __init__(self, scope: Scope, send: Send, vault: CookieVault) -> None:
-        self._scope, self._send, self._vault = scope, send, vault
+    def __init__(self, scope: Scope, send: Send, vault: CookieVault, tokens: AccessTokens) -> None:
+        self._scope, self._send, self._vault, self._tokens = scope, send, vault, tokens
         self.begun = False
 
     async def relayed(self, message: Message) -> None:
@@ -192,6 +196,7 @@ class _Answer:
             self.begun = True
             presented: Presented | None = self._scope["state"].get(PRESENTED)
             if presented is not None:
+                self._tokens.revoke_presented(presented)
                 due = self._vault.cookies_due(presented, slides=_slides(self._scope))
                 message["headers"] = [*message["headers"], *(cookie.header() for cookie in due)]
         await self._send(message)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import httpx
 
 from bff.gate.antiforgery import Antiforgery
-from bff.oidc.messages import Claims, Refreshed, TokenSet
+from bff.oidc.messages import Claims, Narrow, Refreshed, TokenSet
 from bff.relay.callers import Callers
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.fair_use import FairUse
@@ -41,10 +41,21 @@ class TokenEndpoint:
     calls: int = 0
     failure: Exception | None = None
     client_calls: list[tuple[str, str, str]] = field(default_factory=list)
+    narrow_calls: list[Narrow] = field(default_factory=list)
     lifetime: float = 3600.0
 
-    async def refresh(self, tokens: TokenSet, claims: Claims) -> Refreshed:
+    async def refresh(
+        self,
+        tokens: TokenSet,
+        claims: Claims,
+        *,
+        narrow: Narrow | None = None,
+        sending: Callable[[], Awaitable[None]] | None = None,
+    ) -> Refreshed:
+        if sending is not None:
+            await sending()
         self.calls += 1
+        self.narrow_calls += [] if narrow is None else [narrow]
         if self.failure is not None:
             raise self.failure
         return Refreshed(tokens=token_set(access_token=f"{ACCESS_TOKEN}.{self.calls}", expires_in=3600.0))

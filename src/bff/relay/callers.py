@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
+from functools import partial
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -10,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bff.errors import NoSession, SessionChanged
-from bff.oidc.messages import TokenSet
+from bff.oidc.messages import Narrow, TokenSet
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.headers import Crossing
 from bff.relay.route import Route
@@ -26,8 +27,8 @@ _OURS: Final = b"client"
 class RelayVault(Protocol):
     """What the relay asks of a session vault."""
 
-    async def find_session(self, jar: Jar) -> Presented:
-        """What this jar presents; refusals lie in it."""
+    async def find_session(self, jar: Jar, *, bodiless: bool = False) -> Presented:
+        """What this jar presents; refusals lie in it. Only a request without a body is evidence of misuse (F5)."""
         ...
 
     async def newest(self, session: Session) -> Session:
@@ -56,6 +57,16 @@ class RelayTokens(Protocol):
 
     async def instead_of(self, presented: Presented, distrusted: str) -> Session:
         """The session with another access token than the one an API refused, if one can be had."""
+        ...
+
+    async def fresh_for(self, presented: Presented, narrow: Narrow) -> TokenSet:
+        """One API's own access token of this session, that works now."""
+        ...
+
+    async def instead_for(
+        self, presented: Presented, narrow: Narrow, distrusted: str, *, permitted: Callable[[], bool]
+    ) -> TokenSet | None:
+        """Another of them than the one that API refused: one that is known, or a new one where ``permitted``."""
         ...
 
 
@@ -91,7 +102,7 @@ class Callers:
         """The caller; raises a SessionError, or Unavailable where no token can be had."""
         if route.token == "none":  # noqa: S105 — the name of a policy
             return _NOBODY
-        presented = await self._vault.find_session(Jar.read(scope["headers"]))
+        presented = await self._vault.find_session(Jar.read(scope["headers"]), bodiless=not crossed.has_body)
         scope.setdefault("state", {})[PRESENTED] = presented
         try:
             session = presented.require()
@@ -106,6 +117,8 @@ class Callers:
         mark = presented.marks.sid if presented.marks is not None else None
         if route.token == "client":  # noqa: S105 — the name of a policy
             return _carrying(Caller(presented, mark=mark, ours=True), await self._client_tokens.token(route))
+        if route.narrow is not None:
+            return _carrying(Caller(presented, mark=mark), await self._tokens.fresh_for(presented, route.narrow))
         return _carrying(Caller(presented, mark=mark), (await self._tokens.fresh(presented)).tokens)
 
     async def again(self, route: Route, caller: Caller, challenge: str) -> Caller | None:
@@ -127,10 +140,13 @@ class Callers:
         presented, distrusted = caller.presented, caller.token
         if presented is None or caller.mark is None or distrusted is None:
             return None
+        permitted = partial(self._chances.permitted, caller.mark, route.path, distrusted)
+        if route.narrow is not None:
+            return await self._tokens.instead_for(presented, route.narrow, distrusted, permitted=permitted)
         newest = await self._vault.newest(presented.require())
         if newest.tokens.access_token != distrusted:
             return newest.tokens
-        if not self._chances.permitted(caller.mark, route.path, distrusted):
+        if not permitted():
             return None
         return (await self._tokens.instead_of(presented, distrusted)).tokens
 

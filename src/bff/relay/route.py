@@ -11,6 +11,7 @@ from typing import Final, Literal, Self
 
 from bff.errors import MalformedRequest
 from bff.gate.antiforgery import READING, RELAYED_KINDS
+from bff.oidc.messages import Narrow
 from bff.relay.header_names import (
     REQUEST_ALLOWED,
     RESPONSE_ALLOWED,
@@ -23,9 +24,11 @@ from bff.relay.paths import canonical
 ALL_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 TOKEN_POLICIES: Final = frozenset({"user", "client", "user_or_client", "user_or_none", "none"})
 CLIENT_POLICIES: Final = frozenset({"client", "user_or_client"})
+USER_POLICIES: Final = frozenset({"user", "user_or_none"})
 # Paths that the BFF itself answers: a route there would never be asked, or would take a sign-in for a call.
 RESERVED: Final = frozenset({"", "bff", "docs", "assets", "livez", "readyz", "metrics"})
 _NAME = re.compile(r"[a-z0-9-]+")
+_SUBPROTOCOL = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _URL = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?(/.*)?")
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
@@ -77,10 +80,12 @@ class Route:
     becomes ``/v1/api/todolist``. ``timeout`` is in seconds, to connect, to answer, and between two blocks of a body;
     ``max_body`` in bytes. Header names are lower-case. ``cacheable`` lets a browser keep what it revalidates;
     A ``client`` token is the application's own, for ``scope``, ``resource`` and ``audience`` (RFC 6749 4.4, RFC 8707);
-    it goes out for people who are signed in, and for everybody where ``anonymous``.
+    it goes out for people who are signed in, and for everybody where ``anonymous``. Where a route of a ``user`` names
+    any of the three, its API sees a person's token for itself alone (RFC 6749 6).
     ``redirects="pass"`` lets a Location lead off this site; ``sandbox=False`` trusts the upstream's documents like our
     own page. An event stream may say nothing for ``stream_idle`` seconds, and ends with the token that it was opened
-    with, unless it ``outlives_token``. No slots, for the properties that the hot path reads are computed once.
+    with, unless it ``outlives_token``; so does a WebSocket, which only a route with ``websocket`` takes, with one of the
+    ``subprotocols`` or none, and with messages of at most ``max_message`` bytes in either direction. No slots, for the properties that the hot path reads are computed once.
     """
 
     path: str
@@ -98,6 +103,9 @@ class Route:
     stream_idle: float = 300.0
     outlives_token: bool = False
     max_body: int = 1_048_576
+    websocket: bool = False
+    subprotocols: tuple[str, ...] = ()
+    max_message: int = 1_048_576
     ca_file: Path | None = None
     redirects: Literal["refuse", "pass"] = "refuse"
     cacheable: bool = False
@@ -117,6 +125,13 @@ class Route:
     def host(self) -> tuple[bytes, bytes]:
         """The Host field of every request to the upstream."""
         return b"host", self.address.authority
+
+    @cached_property
+    def narrow(self) -> Narrow | None:
+        """What a person's token for this API alone is asked for; None where the session's own token goes out."""
+        if self.token not in USER_POLICIES or not (self.scope or self.resource or self.audience):
+            return None
+        return Narrow(scope=self.scope, resource=self.resource, audience=self.audience)
 
     @cached_property
     def request_names(self) -> frozenset[bytes]:
@@ -151,7 +166,12 @@ class Route:
 
     def causes(self) -> list[str]:
         """Why this route cannot work, one line each, with the cure; empty where it can."""
-        found = [*self._address_causes(), *self._policy_causes(), *self._header_causes()]
+        found = [
+            *self._address_causes(),
+            *self._policy_causes(),
+            *self._websocket_causes(),
+            *self._header_causes(),
+        ]
         return [f"route {self.path}: {cause}" for cause in found]
 
     def _address_causes(self) -> list[str]:
@@ -197,12 +217,11 @@ class Route:
     def _client_causes(self) -> list[str]:
         """Rule F16: the application's own token must not open to everybody what is meant for people."""
         named = self.scope or self.resource or self.audience
+        if self.token == "none" and named:  # noqa: S105 — the name of a policy
+            return ["scope, resource and audience are a token's, and token = none sends none. Cure: remove them"]
         if self.token not in CLIENT_POLICIES:
-            cause = (
-                "scope, resource, audience and anonymous belong to the application's own token. "
-                "Cure: token = client or user_or_client, or remove them"
-            )
-            return [cause] if named or self.anonymous else []
+            cause = "anonymous is the application's own token's. Cure: token = client or user_or_client, or remove it"
+            return [cause] if self.anonymous else []
         app_roles = not self.scope or any(one.endswith("/.default") for one in self.scope.split())
         if self.anonymous and app_roles and not self.methods <= READING:
             cause = (
@@ -211,6 +230,21 @@ class Route:
             )
             return [cause]
         return []
+
+    def _websocket_causes(self) -> list[str]:
+        causes = []
+        if self.websocket and "GET" not in self.methods:
+            causes.append('websocket = true needs GET, which opens it (RFC 6455 4.1). Cure: methods = ["GET"]')
+        if self.subprotocols and not self.websocket:
+            causes.append("subprotocols belong to WebSockets. Cure: websocket = true, or remove them")
+        causes += [
+            f"{name!r} is no sub-protocol. Cure: write its registered name, like graphql-transport-ws"
+            for name in self.subprotocols
+            if not _SUBPROTOCOL.fullmatch(name)
+        ]
+        if not self.max_message > 0:
+            causes.append("max_message can never be met. Cure: max_message > 0 bytes")
+        return causes
 
     def _header_causes(self) -> list[str]:
         causes = []

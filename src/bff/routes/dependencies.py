@@ -47,6 +47,7 @@ class Services:
     public_claims: tuple[str, ...]
     frames: FairUse
     framed_by: tuple[str, ...]
+    machines: int
 
 
 def services(request: Request) -> Services:
@@ -86,7 +87,8 @@ def jar_of(request: Request) -> Jar:
 
 async def presented_of(request: Request) -> Presented:
     """What this request showed of a session; remembered, so that the answer carries the cookies due (rule F2)."""
-    presented = await services(request).vault.find_session(jar_of(request))
+    bodiless = "content-length" not in request.headers and "transfer-encoding" not in request.headers
+    presented = await services(request).vault.find_session(jar_of(request), bodiless=bodiless)
     request.scope["state"][PRESENTED] = presented
     return presented
 

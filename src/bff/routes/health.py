@@ -25,7 +25,11 @@ async def livez() -> Response:
 @management.get("/readyz")
 async def readyz(services: ServicesOf) -> Response:
     """Each part by name, 503 when one of them cannot do its work."""
-    parts = {"authority": await _authority(services), "ledger": await _ledger(services)}
+    parts = {
+        "authority": await _authority(services),
+        "ledger": await _ledger(services),
+        "one_ledger": _one_ledger(services),
+    }
     ready = all(parts.values())
     body = {
         "status": "ready" if ready else "not ready",
@@ -36,6 +40,11 @@ async def readyz(services: ServicesOf) -> Response:
 
 async def _authority(services: Services) -> bool:
     return await services.relying_party.ready()
+
+
+def _one_ledger(services: Services) -> bool:
+    """No process seals this site's cookies without sharing the ledger, or the operator has said that some do (F14)."""
+    return services.machines > 1 or not services.vault.foreign_seals
 
 
 async def _ledger(services: Services) -> bool:

@@ -33,6 +33,7 @@ _ACKNOWLEDGED = 60.0  # seconds that an older generation is still followed after
 _LATE = 5.0  # seconds after an ending in which nobody can have signed in again in the same browser
 _MOST_HOPS = 8
 _BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
+_COINCIDENCE = 5.0  # seconds in which an expired generation may come again: the page repeats its call (rule F5)
 
 _log = get_logger(__name__)
 
@@ -93,8 +94,12 @@ class CookieVault(LoginCookies, SignOutCookies):
         audit.session_began(session)
         return [*self._sessions.cookies(opened, jar, jar_is_complete=False), self._sessions.stamp(session)]
 
-    async def find_session(self, jar: Jar) -> Presented:
-        """What this jar presents. Without a session cookie that opens, the ledger is not even asked."""
+    async def find_session(self, jar: Jar, *, bodiless: bool = False) -> Presented:
+        """What this jar presents. Without a session cookie that opens, the ledger is not even asked.
+
+        An expired generation is refused and touches no cookie. An upload may be late by as long as it is; whatever has
+        no body and comes with one again, five seconds after the first time, is a copy at work (rule F5).
+        """
         opened = self._sessions.opened(jar)
         if opened is None:
             return Presented(jar, refusal=NoSession())
@@ -105,7 +110,10 @@ class CookieVault(LoginCookies, SignOutCookies):
         newest: OpenedSession | None = opened
         if self._view.newest_generation(opened.marks.sid) > opened.session.generation:
             newest = await self._follow(opened)
-        return self._judged(jar, opened, newest)
+        presented = self._judged(jar, opened, newest)
+        if newest is None and bodiless and isinstance(presented.refusal, SessionSuperseded):
+            await self._weigh(presented, opened)
+        return presented
 
     def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
         """Ended → deletions; a newer generation → its bytes; a stamp of some age → a new one; else nothing.
@@ -251,6 +259,15 @@ class CookieVault(LoginCookies, SignOutCookies):
         if not isinstance(refusal, SessionEnded) or refusal.reason == Reason.REPLACED:
             return []
         return self.deletions(presented.jar)
+
+    async def _weigh(self, presented: Presented, opened: OpenedSession) -> None:
+        """End the session of which an expired generation keeps coming; what cannot be noted is no evidence."""
+        now, session = self._clock.now(), opened.session
+        with suppress(SessionStoreUnavailable):
+            first = await self._ledger.note_stale(opened.marks.sid, now, session.absolute_end)
+            if now - first > _COINCIDENCE:
+                await self.end_session(session, Reason.STALE_GENERATION)
+                presented.refusal = SessionEnded(Reason.STALE_GENERATION)
 
     async def _follow(self, opened: OpenedSession) -> OpenedSession | None:
         """From an older generation to the newest, along the ledger's successors; None once that way has lapsed."""

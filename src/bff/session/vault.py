@@ -79,6 +79,11 @@ class SessionVault(Protocol):
         """What seals here; the list of sessions is sealed with the same ring."""
         ...
 
+    @property
+    def foreign_seals(self) -> int:
+        """Cookies of an instance that shares no ledger with this one, sealed while this one was running (rule F14)."""
+        ...
+
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """Seal a login transaction into a cookie of its own; beyond eight, or the budget, the oldest is dropped."""
         ...
@@ -99,8 +104,11 @@ class SessionVault(Protocol):
         """Seal a new session; raises ``SessionTooLarge``, or ``SessionEnded`` where it was ended before it was kept."""
         ...
 
-    async def find_session(self, jar: Jar) -> Presented:
-        """What this jar presents; refusals lie in it, only an outage raises (``SessionStoreUnavailable``)."""
+    async def find_session(self, jar: Jar, *, bodiless: bool = False) -> Presented:
+        """What this jar presents; refusals lie in it, only an outage raises (``SessionStoreUnavailable``).
+
+        ``bodiless``: an expired generation counts as evidence; the second one 5 s after the first ends it (rule F5).
+        """
         ...
 
     def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:

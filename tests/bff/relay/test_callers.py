@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from bff import errors
+from bff.oidc.messages import Narrow
 from bff.relay.fair_use import FairUse
 from bff.relay.route_table import Route
 from bff.relay.second_chance import ROUTE_CALLS, SESSION_SECONDS, speaks_of_the_token
@@ -96,6 +97,39 @@ async def test_each_api_gets_its_own_token() -> None:
     assert relayed.endpoint.client_calls == [("one.read", "https://one.example", ""), ("", "", "two")]
     assert set(api.tokens[:20]) == {"of-the-application.1"}
     assert api.tokens[20:] == ["of-the-application.2"]
+
+
+@pytest.mark.req("C6", "C7", "BBA-18")
+async def test_each_api_sees_a_persons_token_for_itself_alone() -> None:
+    """A route that names a scope, a resource or an audience gets no other token, and no other route gets its token."""
+    api = Api()
+    relayed = world(
+        api,
+        route("/one/", scope="one.read", resource="https://one.example"),
+        route("/two/", token="user_or_none", audience="two"),
+        route("/own/"),
+    )
+    cookie = await relayed.sign_in()
+    for path in (b"/one/x", b"/two/x", b"/own/x", b"/one/y"):
+        assert (await relayed.call(path, headers=cookie)).status == 200
+    assert api.tokens == [f"{ACCESS_TOKEN}.1", f"{ACCESS_TOKEN}.2", ACCESS_TOKEN, f"{ACCESS_TOKEN}.1"]
+    one = Narrow(scope="one.read", resource="https://one.example")
+    assert relayed.endpoint.narrow_calls == [one, Narrow(audience="two")]
+
+
+@pytest.mark.req("F15", "C6", "C18")
+async def test_a_refused_narrow_token_is_replaced_once() -> None:
+    """As any other: the call is repeated with a new one; an API that refuses them all is not asked for ever."""
+    api = Api(lambda token: token == f"{ACCESS_TOKEN}.1")
+    relayed = world(api, route(scope="one.read"))
+    cookie = await relayed.sign_in()
+    assert (await relayed.call(b"/api/x", headers=cookie)).status == 200
+    assert api.tokens == [f"{ACCESS_TOKEN}.1", f"{ACCESS_TOKEN}.2"]
+    api.refuses = lambda _: True
+    for _ in range(3):
+        with pytest.raises(errors.UpstreamUnauthorized):
+            await relayed.call(b"/api/x", headers=cookie)
+    assert len(relayed.endpoint.narrow_calls) == 2
 
 
 @pytest.mark.req("C6")

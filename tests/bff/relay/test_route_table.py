@@ -115,7 +115,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no method": {"methods": frozenset()},
     "a method of ours": {"methods": frozenset({"OPTIONS"})},
     "a tunnel": {"methods": frozenset({"CONNECT"})},
-    "a scope for a token that is the user's": {"scope": "todo.read"},
+    "a scope for no token": {"token": "none", "scope": "todo.read"},
+    "a visitor with a user's token": {"anonymous": True},
     "app roles for everybody": {"token": "client", "anonymous": True, "scope": "api://x/.default"},
     "app roles for everybody, by default": {
         "token": "user_or_client",

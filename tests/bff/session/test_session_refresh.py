@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -19,21 +18,20 @@ from bff.errors import (
     SessionSuperseded,
     SessionTooLarge,
 )
-from bff.session import access_tokens, refresher
+from bff.session import access_tokens
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookies import Jar
 from bff.session.endings import Reason
 from bff.session.key_ring import KeyRing
-from bff.session.ledger import FileLedger, Ledger, MemoryLedger
+from bff.session.ledger import MemoryLedger
 from bff.session.marks import mark_of_sid
 from bff.session.model import Lifetimes, Session
 from bff.session.successor import Successor
 from bff.session.turn import Turn
-from bff.session.vault import Presented
+from tests.bff.session.session_house import House
 from tests.bff.session.session_world import (
     NOW,
     Browser,
-    Process,
     TokenServer,
     a_process,
     a_session,
@@ -44,75 +42,6 @@ from tests.bff.session.session_world import (
     words,
 )
 from tests.world.clock import MovableClock
-
-
-class House:
-    """One process, its token server, and one signed-in browser whose access token ends in an hour."""
-
-    def __init__(self, ledger: Callable[[MovableClock], Ledger], **options: Any) -> None:
-        self.clock = MovableClock(NOW)
-        self.ring = KeyRing.generate()
-        self.make_ledger = ledger
-        self.process = self.another(**options)
-        self.server = TokenServer(self.clock)
-        self.access = self.process.tokens_from(self.server)
-        self.browser = Browser()
-
-    def another(self, **options: Any) -> Process:
-        """Another worker of the same machine, or the same one after a restart."""
-        lifetimes = Lifetimes(idle=40_000)  # so that an hour without a call is nothing
-        return a_process(clock=self.clock, ring=self.ring, ledger=self.make_ledger, lifetimes=lifetimes, **options)
-
-    async def sign_in(self, **overrides: object) -> Session:
-        session = a_session(**overrides)
-        self.browser.take(await self.process.vault.keep_session(session, Jar({})))
-        return session
-
-    async def present(self, jar: Jar | None = None) -> Presented:
-        return await self.process.vault.find_session(jar or self.browser.jar())
-
-    def answer(self, presented: Presented) -> list[str]:
-        """A response starts: its cookies are decided now, and reach the browser."""
-        return self.browser.take(self.process.vault.cookies_due(presented, slides=False))
-
-    def until_the_token_ends(self, *, left: float = 5.0) -> None:
-        """Move the clock to where the first access token has so many seconds left."""
-        self.clock.advance(NOW + 3600 - left - self.clock.now())
-
-    async def call(self, jar: Jar | None = None) -> Session:
-        """One whole call."""
-        presented = await self.present(jar)
-        session = await self.access.fresh(presented)
-        self.answer(presented)
-        return session
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting for another's flight takes no time of a test's."""
-    monkeypatch.setattr(refresher, "POLL_SECONDS", 0.005)
-    monkeypatch.setattr(refresher, "_FIRST_WAIT", 0.005)
-
-
-@pytest.fixture(params=["memory", "file"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
-    """A house on each of the two ledgers."""
-    opened: list[Ledger] = []
-
-    def a_ledger(clock: MovableClock) -> Ledger:
-        if request.param == "memory":
-            opened.append(opened[0] if opened else MemoryLedger(clock))  # one memory stands for one file
-        else:
-            opened.append(FileLedger(tmp_path / "ledger.sqlite", clock))
-        return opened[-1]
-
-    built = House(a_ledger)
-    yield built
-    await built.access.aclose()
-    await built.process.vault.aclose()
-    for ledger in opened:
-        await ledger.aclose()
-
 
 # When to refresh.
 

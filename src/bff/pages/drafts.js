@@ -2,7 +2,8 @@
  * What was typed and not yet saved, kept in this tab while the person signs in again. It belongs to a subject: nobody
  * else is shown it, and signing out drops it.
  *
- * @typedef {{adding: string, editing: {id: number | null, text: string}[]}} Drafts
+ * @typedef {{id: number | null, text: string, stored: string}} Draft `stored` is what stood there before
+ * @typedef {{adding: string, editing: Draft[]}} Drafts
  */
 
 const PLACE = "todos.drafts";

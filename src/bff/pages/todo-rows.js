@@ -94,12 +94,14 @@ function drawRow(row, { text, phase }) {
  * @param {HTMLElement} row
  * @param {Todo} todo
  */
-function drawEditor(row, { key, stored, text, refusal }) {
+function drawEditor(row, { key, stored, text, isContested, refusal }) {
   const input = /** @type {HTMLInputElement} */ (slot(row, "input"));
   input.setAttribute("aria-label", stored === "" ? "New to-do" : `Change “${stored}”`);
   input.setAttribute("aria-describedby", `refusal-${key}`);
   input.setAttribute("aria-invalid", String(refusal !== null));
   if (input.value !== text) input.value = text;
+  slot(row, "save").textContent = isContested ? "Keep mine" : "Save";
+  slot(row, "cancel").textContent = isContested ? "Keep theirs" : "Cancel";
 }
 
 /**

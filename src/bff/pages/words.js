@@ -8,6 +8,7 @@ const PROBLEMS = {
   "no-session": "You are not signed in any more.",
   "session-ended": "Your session has ended.",
   "session-changed": "Somebody else is signed in now.",
+  "unknown-session": "That session is over already.",
   "session-superseded": "Your session was renewed meanwhile. Try again.",
   "session-store-unavailable": "Sessions cannot be checked right now.",
   "authority-unavailable": "The sign-in service does not answer, so your session could not be renewed.",
@@ -21,6 +22,7 @@ const PROBLEMS = {
   "antiforgery-origin": "The server did not recognise this page. Reload it.",
   "insufficient-scope": "Your account may not do this.",
   "unknown-todo": "It was removed elsewhere.",
+  "precondition-failed": "It was changed elsewhere at the same moment. Try again.",
   "keys-unavailable": "The to-do service cannot check who you are right now.",
   "store-unavailable": "The to-do service cannot read or write right now.",
 };
@@ -37,6 +39,7 @@ const ENDINGS = {
   refresh_refused: "The sign-in service did not let this session go on.",
   refresh_lost: "An answer of the sign-in service got lost on the way, so this session could not go on.",
   stale_generation: "This session was used from two places at once, so it was ended to be safe.",
+  ended_by_owner: "You ended this session from another of your devices.",
   admin: "The people who run this site ended your session.",
   epoch: "The people who run this site ended all sessions.",
 };

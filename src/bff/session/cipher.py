@@ -29,6 +29,7 @@ __all__ = [
     "KeyRing",
     "Opened",
     "Sealer",
+    "SharedSealer",
     "open_under",
     "read_keys",
     "seal_under",
@@ -112,7 +113,7 @@ class Sealer:
     def seal(self, payload: bytes) -> bytes:
         """Seal with the newest key whose time has come; raises ``SessionStoreUnavailable`` once it is worn out."""
         key = self._cipher.ring.sealing_key
-        self._count(key)
+        _count(self._cipher.ring, key)
         aead = self._cipher.aead(self._purpose, key.wire_id)
         assert aead is not None  # noqa: S101 — the sealing key is a key of the ring
         head = _HEAD.pack(VERSION, key.wire_id)
@@ -145,13 +146,50 @@ class Sealer:
         self._cipher.ring.opens[wire_id.hex()] += 1
         return Opened(inner[_INNER.size : _INNER.size + length], sealed_at, wire_id.hex(), instance)
 
-    def _count(self, key: Key) -> None:
-        seals = self._cipher.ring.seals
-        if seals[key.id] >= _REFUSE_AT:
-            raise SessionStoreUnavailable(f"key {key.id} has sealed 2^32 values. Cure: add a key to the ring")
-        seals[key.id] += 1
-        if seals[key.id] == _ROTATE_AT:
-            _log.warning("key_needs_rotation", key_id=key.id, seals=_ROTATE_AT)
+
+class SharedSealer:
+    """Seals what the ring and a key that only a browser holds open together, and neither of them alone (rule F9)."""
+
+    def __init__(self, cipher: Cipher, purpose: str) -> None:
+        self._cipher = cipher
+        self._purpose = purpose
+
+    def seal(self, payload: bytes, *, browser_key: bytes, bound_to: bytes) -> bytes:
+        """Seal for one place: what lies in another's does not open. Raises as ``Sealer.seal`` does."""
+        cipher = self._cipher
+        key = cipher.ring.sealing_key
+        _count(cipher.ring, key)
+        head, nonce = _HEAD.pack(VERSION, key.wire_id), os.urandom(_NONCE)
+        inner = _INNER.pack(cipher.clock.now(), cipher.instance, len(payload)) + payload
+        aead = self._aead(key, browser_key)
+        return head + nonce + aead.encrypt(nonce, inner.ljust(_padded(len(payload)), b"\0"), self._aad(head, bound_to))
+
+    def open(self, sealed: bytes, *, browser_key: bytes, bound_to: bytes) -> Opened | None:
+        """Open it, or answer None, whatever is wrong with it."""
+        if len(sealed) < _HEAD.size + _NONCE + _PAD + _TAG or sealed[0] != VERSION:
+            return None
+        wire_id = sealed[1 : _HEAD.size]
+        ring = self._cipher.ring
+        key = next((key for key in ring.keys if key.wire_id == wire_id), None)
+        if key is None:
+            return None
+        head, body = sealed[: _HEAD.size], _HEAD.size + _NONCE
+        try:
+            inner = self._aead(key, browser_key).decrypt(
+                sealed[_HEAD.size : body], sealed[body:], self._aad(head, bound_to)
+            )
+        except InvalidTag:
+            return None
+        sealed_at, instance, length = _INNER.unpack_from(inner)
+        ring.opens[key.id] += 1
+        return Opened(inner[_INNER.size : _INNER.size + length], sealed_at, key.id, instance)
+
+    def _aead(self, key: Key, browser_key: bytes) -> AESGCM:
+        ours = self._cipher.derived(key, f"share {self._purpose}")
+        return AESGCM(_derive(_joined(ours, browser_key), self._purpose.encode()))
+
+    def _aad(self, head: bytes, bound_to: bytes) -> bytes:
+        return _joined(self._purpose.encode(), bound_to) + head
 
 
 def seal_under(secret: str, payload: bytes, *, purpose: str, about: str) -> bytes:
@@ -168,6 +206,14 @@ def open_under(secret: str, sealed: bytes, *, purpose: str, about: str) -> bytes
         return aead.decrypt(sealed[:_NONCE], sealed[_NONCE:], purpose.encode())
     except (InvalidTag, ValueError):
         return None
+
+
+def _count(ring: KeyRing, key: Key) -> None:
+    if ring.seals[key.id] >= _REFUSE_AT:
+        raise SessionStoreUnavailable(f"key {key.id} has sealed 2^32 values. Cure: add a key to the ring")
+    ring.seals[key.id] += 1
+    if ring.seals[key.id] == _ROTATE_AT:
+        _log.warning("key_needs_rotation", key_id=key.id, seals=_ROTATE_AT)
 
 
 def _derive(secret: bytes, *info: bytes) -> bytes:

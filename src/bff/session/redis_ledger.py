@@ -48,7 +48,9 @@ class RedisLedger:
         self._stream = RedisStream(self.store, self.view, clock, keep_seconds=keep_seconds)
         self._flights = RedisFlights(self.store, self.own_writes, clock)
         self._following: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._recovering = asyncio.Lock()
+        self._closed = False
         self._reconnects = 0
         self._looked_at = clock.monotonic()
 
@@ -65,9 +67,13 @@ class RedisLedger:
         """Ask the store where the view is too old, or at once; raises ``SessionStoreUnavailable``."""
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow())
-        if at_once or not self.fresh:
-            await self._recover()
-            await self._stream.read()
+        if at_once:
+            await self._read()
+        elif not self.fresh:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._read())
+                self._asking.add_done_callback(_looked_at)
+            await asyncio.shield(self._asking)
 
     async def end(self, ending: Ending) -> None:
         """Dead here at once, dead everywhere when the store has it; a store that is away is told when it is back."""
@@ -189,15 +195,20 @@ class RedisLedger:
 
     async def aclose(self) -> None:
         """Stop listening, then close."""
+        self._closed = True
         if self._following is not None:
             self._following.cancel()
             with suppress(asyncio.CancelledError):
                 await self._following
         await self.store.aclose()
 
+    async def _read(self) -> None:
+        await self._recover()
+        await self._stream.read()
+
     async def _follow(self) -> None:
         """Read for as long as this process lives; an outage ends nothing here, it only lets the view grow old."""
-        while True:
+        while not self._closed:  # redis-py can lose a cancellation that meets the end of a read
             try:
                 if self._clock.monotonic() - self._looked_at >= _LOOK_EVERY:
                     self._looked_at = self._clock.monotonic()
@@ -218,6 +229,12 @@ class RedisLedger:
                 self._stream.rewind()
                 await self._stream.read()
                 self._reconnects = reconnects
+
+
+def _looked_at(reading: asyncio.Task[None]) -> None:
+    """Whoever asked may have gone: a failure is not reported as forgotten."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _successors(sid: bytes) -> bytes:

@@ -1,0 +1,345 @@
+"""The suite that every vault runs: a subclass says how a process comes to one; what a cookie holds is not its matter."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+import pytest
+
+from bff.errors import NoSession, SessionEnded
+from bff.oidc.messages import TokenSet
+from bff.session.access_tokens import AccessTokens
+from bff.session.cookies import Jar
+from bff.session.endings import Ending, Reason
+from bff.session.key_ring import Key, KeyRing
+from bff.session.ledger import Ledger
+from bff.session.model import Lifetimes, Session
+from bff.session.vault import Presented, SessionVault
+from tests.bff.session.session_world import (
+    ISSUER,
+    NOW,
+    Browser,
+    TokenServer,
+    a_session,
+    a_transaction,
+    settle,
+    tokens,
+    until,
+    words,
+)
+from tests.world.clock import MovableClock
+
+
+@dataclass
+class Running:
+    """One process: its clock, its keys, its ledger and its vault."""
+
+    clock: MovableClock
+    ring: KeyRing
+    ledger: Ledger
+    vault: SessionVault
+
+    async def keep(self, browser: Browser, **overrides: object) -> Session:
+        """A new session for this browser, at a callback: no Strict cookie arrives there."""
+        session = a_session(**{"sid": secrets.token_urlsafe(16), **overrides})
+        browser.take(await self.vault.keep_session(session, browser.jar(from_another_site=True)))
+        return session
+
+    async def present(self, browser: Browser, *, slides: bool = True) -> Presented:
+        """One call, whose answer this browser obeys."""
+        await self.ledger.catch_up(at_once=True)
+        presented = await self.vault.find_session(browser.jar())
+        browser.take(self.vault.cookies_due(presented, slides=slides))
+        await settle()
+        return presented
+
+    async def reason(self, browser: Browser) -> str:
+        """Why this browser has no session any more."""
+        refusal = (await self.present(browser)).refusal
+        assert isinstance(refusal, SessionEnded), refusal
+        return refusal.reason
+
+
+Processes = Callable[..., Running]
+
+
+def same(one: Session, other: Session) -> bool:
+    """Whether two are one session, in one generation, with one set of tokens."""
+    return (one.sid, one.generation, one.tokens) == (other.sid, other.generation, other.tokens)
+
+
+def renewed(session: Session, **overrides: object) -> Session:
+    """Its next generation."""
+    kept: TokenSet = tokens(**overrides)
+    return replace(session, generation=session.generation + 1, tokens=kept)
+
+
+class VaultSuite:
+    """What every vault promises to routes and relay. A subclass has the fixture ``processes``."""
+
+    @pytest.fixture
+    def clock(self) -> MovableClock:
+        """It stands at NOW, for all processes."""
+        return MovableClock(NOW)
+
+    @pytest.fixture
+    async def process(self, processes: Processes) -> AsyncIterator[Running]:
+        """One of them."""
+        running = processes()
+        yield running
+        await running.vault.aclose()
+
+    @pytest.mark.req("BBA-9")
+    async def test_a_session_that_was_kept_is_found_by_every_process(self, processes: Processes) -> None:
+        """Warm, cold, and by another process with the same keys."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        session = await here.keep(browser, tokens=tokens(refresh_token=words(2000)))
+        for asked in (here, here, there, there):
+            found = (await asked.present(browser)).require()
+            assert same(found, session)
+            assert found.claims == session.claims
+
+    @pytest.mark.req("ATK-2", "CK-3", "ATK-12", "F21")
+    @pytest.mark.parametrize("line", [b"", b"{n}=", b"{n}=known-id", b"{n}={v}; {n}={v}", b"{n}={v}; {n}.1=a; {n}.1=b"])
+    async def test_what_is_no_session_is_refused_and_kept(self, process: Running, line: bytes) -> None:
+        """Absent, offered, tossed or repeated: nobody is signed in, and no cookie is touched."""
+        browser = Browser()
+        await process.keep(browser)
+        cookie = browser.kept[process.vault.policy.session]
+        line = line.replace(b"{n}", cookie.name.encode()).replace(b"{v}", cookie.value)
+        presented = await process.vault.find_session(Jar.read([(b"cookie", line)]))
+        assert isinstance(presented.refusal, NoSession)
+        assert process.vault.cookies_due(presented, slides=True) == []
+
+    @pytest.mark.req("F20", "ATK-15")
+    async def test_a_value_has_one_spelling(self, process: Running) -> None:
+        """Whatever is put in, cut off or changed: it is no session."""
+        browser = Browser()
+        await process.keep(browser)
+        name, value = process.vault.policy.session, browser.kept[process.vault.policy.session].value
+        for spelt in (value + b"=", value + b"A", value[:-1], b"B" + value[1:], value[:9] + b"!" + value[9:]):
+            presented = await process.vault.find_session(Jar({name: spelt}))
+            assert isinstance(presented.refusal, NoSession), spelt
+
+    @pytest.mark.req("F22", "ATK-15")
+    async def test_another_application_cannot_open_it(self, processes: Processes) -> None:
+        """Client and origin belong to the key, though ring and store be shared."""
+        ring, browser = KeyRing.generate(), Browser()
+        await processes(ring=ring).keep(browser)
+        for stranger in (processes(ring=ring, client_id="other"), processes(ring=KeyRing.generate())):
+            presented = await stranger.present(browser)
+            assert isinstance(presented.refusal, NoSession)
+        assert browser.kept
+
+    # Lifetimes.
+
+    @pytest.mark.req("B8")
+    async def test_an_idle_session_ends_and_an_active_one_does_not(self, process: Running) -> None:
+        """Half an hour without any activity is the end, and not before."""
+        browser = Browser()
+        await process.keep(browser)
+        for _ in range(5):
+            process.clock.advance(1700)
+            assert (await process.present(browser)).refusal is None
+            assert process.vault.idle_end(await process.present(browser)) == process.clock.now() + 1800
+        process.clock.advance(1801)
+        assert await process.reason(browser) == "idle"
+
+    @pytest.mark.req("B8", "F19")
+    async def test_activity_in_one_process_counts_in_another(self, processes: Processes) -> None:
+        """A process that last saw the session an hour ago asks before it calls it idle."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        await here.keep(browser)
+        await there.present(browser)
+        for _ in range(4):
+            here.clock.advance(1000)
+            await here.present(browser)
+            await here.vault.aclose()
+        assert (await there.present(browser)).refusal is None
+
+    @pytest.mark.req("F19", "B8")
+    async def test_a_request_that_does_not_slide_keeps_nobody_alive(self, process: Running) -> None:
+        """A poll sees the session and leaves it as idle as it was."""
+        browser = Browser()
+        await process.keep(browser)
+        for _ in range(3):
+            process.clock.advance(590)
+            assert (await process.present(browser, slides=False)).refusal is None
+        process.clock.advance(40)
+        assert await process.reason(browser) == "idle"
+
+    @pytest.mark.req("B8", "B9")
+    @pytest.mark.parametrize(
+        ("claims", "reason"), [({}, "absolute"), ({"session_expiry": int(NOW + 1200)}, "session_expiry")]
+    )
+    async def test_no_activity_outlives_the_absolute_end(
+        self, process: Running, claims: dict[str, object], reason: str
+    ) -> None:
+        """Ours, or the authorization server's ceiling, which has a reason of its own."""
+        browser = Browser()
+        await process.keep(browser, claims={"sub": "alice", **claims}, absolute_end=NOW + 1200)
+        process.clock.advance(1000)
+        presented = await process.present(browser)
+        assert process.vault.idle_end(presented) == NOW + 1200
+        process.clock.advance(200)
+        assert await process.reason(browser) == reason
+
+    @pytest.mark.req("F17")
+    @pytest.mark.parametrize("skew", [-120.0, 120.0])
+    async def test_replicas_whose_clocks_differ_log_nobody_out(self, processes: Processes, skew: float) -> None:
+        """What one keeps the other takes, in both directions, for as long as the person is active."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring, clock=MovableClock(NOW + skew))
+        await here.keep(browser)
+        for _ in range(10):
+            for asked in (here, there):
+                for one in (here, there):
+                    one.clock.advance(400)
+                assert (await asked.present(browser)).refusal is None
+                await asked.vault.aclose()
+
+    # Endings.
+
+    @pytest.mark.req("F2", "ATK-19")
+    async def test_a_session_that_ended_is_dead_for_every_copy_in_every_process(self, processes: Processes) -> None:
+        """A copy made before is refused with the reason, told to go, and stays dead for a process that starts later."""
+        ring, browser, copy = KeyRing.generate(), Browser(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        session = await here.keep(browser)
+        copy.kept = dict(browser.kept)
+        await there.present(copy)
+        found = (await here.present(browser)).require()
+        browser.take(await here.vault.end_session(found, Reason.SIGNED_OUT, browser.jar()))
+        assert here.vault.policy.session not in browser.kept
+        assert here.vault.ended(session) is Reason.SIGNED_OUT
+        there.clock.advance(0.3)
+        kept = dict(copy.kept)
+        for asked in (here, there, processes(ring=ring)):
+            copy.kept = dict(kept)
+            assert await asked.reason(copy) == "signed_out"
+            assert asked.vault.policy.session not in copy.kept
+
+    @pytest.mark.req("F11")
+    async def test_a_session_that_was_ended_before_it_was_kept_is_never_kept(self, process: Running) -> None:
+        """Back-channel logout may overtake the callback: by sid, or by subject up to an instant."""
+        later = NOW + 43_200
+        by_sid = Ending.of_authority_sid(ISSUER, "as-1", Reason.BACKCHANNEL, at=NOW, until=later)
+        by_subject = Ending.of_subject(ISSUER, "bob", Reason.BACKCHANNEL, before=NOW, at=NOW, until=later)
+        for ending in (by_sid, by_subject):
+            await process.ledger.end(ending)
+        for dead in ({"authority_sid": "as-1"}, {"subject": "bob"}):
+            with pytest.raises(SessionEnded, match="backchannel"):
+                await process.keep(Browser(), **dead)
+        later_sign_in = Browser()
+        await process.keep(later_sign_in, subject="bob", id_token_issued_at=NOW + 1)
+        assert (await process.present(later_sign_in)).refusal is None
+
+    @pytest.mark.req("F11", "BCL-3")
+    async def test_a_fact_ends_what_it_covers_wherever_it_is_remembered(self, processes: Processes) -> None:
+        """By the authorization server's sid, in a process that had opened the session before."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        await here.keep(browser, authority_sid="as-7")
+        await there.present(browser)
+        ending = Ending.of_authority_sid(ISSUER, "as-7", Reason.BACKCHANNEL, at=NOW, until=NOW + 43_200)
+        await here.ledger.end(ending)
+        there.clock.advance(0.3)
+        assert await there.reason(browser) == "backchannel"
+
+    @pytest.mark.req("F23", "ATK-2")
+    async def test_a_sign_in_ends_the_session_it_replaces(self, process: Running) -> None:
+        """Also when the callback cannot see it; the new one's cookies stay, and the old one's tokens can be revoked."""
+        browser, copy = Browser(), Browser()
+        first = await process.keep(browser)
+        copy.kept = dict(browser.kept)
+        transaction = a_transaction(replaces=first.sid)
+        await process.vault.keep_login(transaction, browser.jar())
+        replaced = await process.vault.end_replaced(transaction)
+        assert replaced is not None
+        assert replaced.tokens == first.tokens
+        assert await process.vault.end_replaced(a_transaction()) is None
+        second = await process.keep(browser)
+        assert same((await process.present(browser)).require(), second)
+        refused = await process.vault.find_session(copy.jar())
+        assert isinstance(refused.refusal, SessionEnded | NoSession)
+        assert process.vault.cookies_due(refused, slides=True) == []
+
+    # Generations.
+
+    @pytest.mark.req("F4", "F6")
+    async def test_a_generation_is_kept_once_and_found_by_whoever_comes_with_what_it_has(
+        self, processes: Processes
+    ) -> None:
+        """Two processes bring two: one stands, both know which, and the browser reaches it in either."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        await here.keep(browser)
+        mine = (await here.present(browser)).require()
+        theirs = (await there.present(browser)).require()
+        stands = renewed(mine)
+        assert same(await here.vault.keep_generation(mine, stands), stands)
+        assert same(await there.vault.keep_generation(theirs, renewed(theirs)), stands)
+        assert same(await there.vault.newest(theirs), stands)
+        there.clock.advance(0.3)
+        for asked in (there, here):
+            assert same((await asked.present(browser)).require(), stands)
+
+    @pytest.mark.req("F2", "ATK-16")
+    async def test_a_generation_of_an_ended_session_brings_nothing_back(self, process: Running) -> None:
+        """The refresh was under way when the person signed out: its result may be written, and nobody is signed in."""
+        browser = Browser()
+        await process.keep(browser)
+        session = (await process.present(browser)).require()
+        copy = dict(browser.kept)
+        browser.take(await process.vault.end_session(session, Reason.SIGNED_OUT, browser.jar()))
+        await process.vault.aclose()
+        await process.vault.keep_generation(session, renewed(session))
+        browser.kept = copy
+        assert await process.reason(browser) == "signed_out"
+
+    @pytest.mark.req("F3", "OA-5", "BBA-17")
+    async def test_two_processes_make_one_token_call(self, processes: Processes, clock: MovableClock) -> None:
+        """Each had a call under way when the token ended; a strictly rotating server hears one of them."""
+        ring, browser, server = KeyRing.generate(), Browser(), TokenServer(clock)
+        pair = processes(ring=ring), processes(ring=ring)
+        await pair[0].keep(browser)
+        clock.advance(3700)
+        both = [AccessTokens(server, one.vault, one.ledger, clock) for one in pair]
+        presented = [await one.vault.find_session(browser.jar()) for one in pair]
+        for shown in presented:
+            shown.refusal, shown.session = None, shown.presented
+        flights = [asyncio.create_task(mine.fresh(shown)) for mine, shown in zip(both, presented, strict=True)]
+        await until(lambda: all(flight.done() for flight in flights))
+        got = [flight.result() for flight in flights]
+        assert same(got[0], got[1])
+        assert len(server.calls) == 1
+        assert not server.reused
+        for one in both:
+            await one.aclose()
+
+    # Keys.
+
+    @pytest.mark.req("F20", "F22", "B10")
+    async def test_a_changed_ring_empties_the_memory(self, processes: Processes, clock: MovableClock) -> None:
+        """A key that was taken away opens nothing from that moment, remembered or not."""
+        keys = tuple(Key(id=f"0000000{n}", secret=bytes([n]) * 32, use_from=NOW) for n in (1, 2))
+        ring, browser = KeyRing(keys[:1], clock), Browser()
+        process = processes(ring=ring)
+        await process.keep(browser)
+        before = ring.opens["00000001"]
+        assert (await process.present(browser)).refusal is None
+        assert ring.opens["00000001"] > before
+        ring.replace(keys)
+        assert (await process.present(browser)).refusal is None
+        ring.replace(keys[1:])
+        assert isinstance((await process.present(browser)).refusal, NoSession)
+        assert browser.kept
+
+    def test_lifetimes_are_the_settings(self, processes: Processes) -> None:
+        """What the page is told follows them."""
+        assert processes(lifetimes=Lifetimes(idle=60, absolute=600)).vault.lifetimes == Lifetimes(idle=60, absolute=600)

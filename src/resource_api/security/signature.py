@@ -91,8 +91,8 @@ def read_key(entry: Mapping[str, Any], algorithms: Iterable[str]) -> list[Verifi
     kid, own_issuer, named = entry.get("kid"), entry.get("issuer"), entry.get("alg")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
         raise UnusableKeyError("kid")
-    if own_issuer is not None and not isinstance(own_issuer, str):
-        raise UnusableKeyError("issuer")
+    if not all(one is None or isinstance(one, str) for one in (own_issuer, named)):
+        raise UnusableKeyError("issuer or alg")
     _check_purpose(entry)
     material = _material(entry)
     fitting = [

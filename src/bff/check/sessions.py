@@ -17,7 +17,7 @@ from bff.oidc.messages import TokenSet
 from bff.session.cookies import Jar
 from bff.session.ledger import open_ledger
 from bff.session.model import Session
-from bff.settings import BFFSettings
+from bff.settings import BFFSettings, promise_of
 from bff.wiring import vault_of
 
 # Bytes of an access token's payload, a refresh token and an ID token's payload; Entra's refresh tokens are long.
@@ -104,4 +104,5 @@ def check_replicas(settings: BFFSettings) -> Iterator[Finding]:
         )
         yield warned("replicas", message, "one machine, or a ledger that machines share")
     else:
-        yield passed("replicas", f"{session.machines} machine, store {session.store}, rotation {rotation}.")
+        promise = promise_of(session, settings.authority, server).promise.replace("`", "")
+        yield passed("replicas", f"{session.machines} machine, store {session.store}, rotation {rotation}: {promise}.")

@@ -17,6 +17,7 @@ from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationEr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from bff.errors import ConfigurationError
+from bff.settings.compatibility import LedgerKind, Rotation, Row, Store, fault_of, row_of
 from bff.settings.faults import causes, is_loopback, url_fault
 from bff.settings.tables import (
     AuthoritySettings,
@@ -38,6 +39,7 @@ __all__ = [
     "ServerSettings",
     "SessionSettings",
     "load_settings",
+    "promise_of",
 ]
 
 
@@ -112,7 +114,7 @@ def faults_between(tables: Mapping[str, Any]) -> list[str]:
     if page is not None and page.picture and public_url is not None and not is_loopback(public_url):
         faults.append("page.picture draws every sign-in for anybody: development machines only. Cure: remove it")
     if session is not None and authority is not None:
-        faults += _rotation_faults(session, authority)
+        faults += _rotation_faults(session, authority, server)
     return faults
 
 
@@ -124,16 +126,26 @@ def _public_url_faults(public_url: str) -> list[str]:
     return faults
 
 
-def _rotation_faults(session: SessionSettings, authority: AuthoritySettings) -> list[str]:
-    """Rule F13: sessions in cookies, strict rotation, several machines and no shared ledger cannot be made safe."""
-    if session.machines == 1 or authority.rotation != "strict":
-        return []
-    fault = (
-        "session.machines > 1 with refresh_rotation = strict and no shared ledger: two machines would spend one "
-        "refresh token and lose the session. Cure: machines = 1, or an authorization server with "
-        "refresh_rotation = overlap or none"
-    )
-    return [fault]
+def promise_of(session: SessionSettings, authority: AuthoritySettings, server: ServerSettings) -> Row:
+    """What a refresh can be promised with these settings (docs/sessions.md)."""
+    return row_of(*_deployment(session, authority), several=_are_several(session, server))
+
+
+def _rotation_faults(
+    session: SessionSettings, authority: AuthoritySettings, server: ServerSettings | None
+) -> list[str]:
+    """Rules F13, F14: what can never be safe is refused, with the table of what can."""
+    return fault_of(*_deployment(session, authority), several=_are_several(session, server))
+
+
+def _deployment(session: SessionSettings, authority: AuthoritySettings) -> tuple[Store, LedgerKind, Rotation]:
+    kind = session.ledger.partition(":")[0]
+    return session.store, kind if kind in {"redis", "memory"} else "file", authority.rotation  # type: ignore[return-value]  # the set says which kinds these are
+
+
+def _are_several(session: SessionSettings, server: ServerSettings | None) -> bool:
+    """Workers share a file, and each has a memory of its own."""
+    return session.machines > 1 or (session.ledger == "memory" and server is not None and server.workers > 1)
 
 
 def load_settings(config: Path | None = None) -> BFFSettings:

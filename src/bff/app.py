@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 import httpx
@@ -36,14 +37,17 @@ from bff.relay.fair_use import FairUse
 from bff.relay.relay import Relay
 from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
-from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, user
+from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, sessions, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.cookie_vault import CookieVault
 from bff.session.ending_watch import EndingWatch
+from bff.session.endings import Ending
 from bff.session.ledger import open_ledger
+from bff.session.limits import MEANINGS, SERIOUS
+from bff.session.own_sessions import OwnSessions
 from bff.session.vault import Presented
 from bff.settings import BFFSettings
 from bff.telemetry import metrics
@@ -54,13 +58,16 @@ from bff.wiring import (
     api_document_of,
     fair_use_of,
     hears_the_authority,
+    own_sessions_of,
     registration_of,
     route_of,
+    sign_out_limits,
     upstream_of,
     vault_of,
 )
 
 _log = get_logger("bff")
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 ANSWERED = "bff.answered"
 # How often one address may end a session by front channel: that it knows a sid is all that such a request proves.
 FRAMES_PER_ADDRESS = "60/minute"
@@ -82,6 +89,10 @@ def create_app(
     ledger = open_ledger(settings.session.ledger, clock)
     vault = vault_of(settings, ledger, clock)
     tokens = AccessTokens(relying_party, vault, ledger, clock, rotation=authority.rotation)
+    own_sessions = own_sessions_of(settings, ledger, vault, clock)
+    if settings.session.begun_after is not None:
+        epoch = settings.session.begun_after.timestamp()
+        ledger.view.learn(Ending.of_everybody(before=epoch, at=epoch, until=inf))
     endings = EndingWatch(ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = upstream_of(settings, transport, clock)
@@ -117,20 +128,24 @@ def create_app(
         authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
         frames=FairUse(per_address=FRAMES_PER_ADDRESS),
         framed_by=authority.logout_framed_by,
+        own_sessions=own_sessions,
         machines=settings.session.machines,
     )
+    app.own_sessions = own_sessions
     app.state.journal = app.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
-    used = (endings, tokens, client_tokens, vault, upstream, http, ledger)
-    app.state.closing = [one.aclose for one in used]
+    used = (endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
+    app.state.closing = [one.aclose for one in used if one is not None]
     for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
         app.include_router(router)
     if hears_the_authority(settings, ledger):
         app.include_router(authority_logouts.router)
-    else:
-        _log.warning("logouts_elsewhere_are_not_heard", cure="one machine with a ledger in a file")
+        app.include_router(sessions.router)
+    for limit in sign_out_limits(settings):
+        say = _log.warning if limit in SERIOUS else _log.info
+        say("sign_out_limit", limit=limit.value, meaning=MEANINGS[limit])
     return app
 
 
@@ -146,6 +161,7 @@ class BFF(FastAPI):
         self._relay, self._public_name, self._address = relay, public_name, address
         self._vault, self._tokens = vault, tokens
         self.journal: Journal | None = None
+        self.own_sessions: OwnSessions | None = None
         self.add_exception_handler(BFFError, _refused)
         self.add_exception_handler(HTTPException, _refused_by_framework)
         self.add_exception_handler(Exception, _failed)
@@ -175,6 +191,9 @@ class BFF(FastAPI):
             if not answer.begun:
                 await problem_response(error, trace_id.get())(scope, receive, answer.ours)
         finally:
+            presented: Presented | None = scope["state"].get(PRESENTED)
+            if presented is not None and self.own_sessions is not None:
+                self.own_sessions.seen(presented, reads=scope.get("method", "GET") in _READING)
             trace_id.reset(token)
 
 

@@ -26,6 +26,7 @@
     │   ├── MalformedRequest
     │   ├── MisdirectedRequest            another Host than public_url's
     │   ├── UnknownRoute
+    │   ├── UnknownSession                none of this person's sessions has this tag
     │   ├── MethodNotAllowed
     │   ├── UpgradeRefused
     │   ├── RequestTooLarge
@@ -223,6 +224,12 @@ class UnknownRoute(RequestRefused):
     """No route has this path."""
 
     public = "There is nothing here."
+
+
+class UnknownSession(RequestRefused):
+    """No living session of this person has the tag: it has ended meanwhile, or was never theirs."""
+
+    public = "There is no such session any more."
 
 
 class MethodNotAllowed(RequestRefused):

@@ -49,6 +49,7 @@ TABLE: dict[type[errors.BFFError], Row] = {
     errors.MalformedRequest: Row(400, "malformed-request"),
     errors.MisdirectedRequest: Row(421, "misdirected-request"),
     errors.UnknownRoute: Row(404, "unknown-route"),
+    errors.UnknownSession: Row(404, "unknown-session"),
     errors.MethodNotAllowed: Row(405, "method-not-allowed"),
     errors.UpgradeRefused: Row(400, "upgrade-refused"),
     errors.RequestTooLarge: Row(413, "request-too-large"),

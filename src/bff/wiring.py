@@ -20,7 +20,9 @@ from bff.session.cipher import KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
 from bff.session.ledger import Ledger
-from bff.session.vault import CookieBudget, Lifetimes
+from bff.session.limits import Limit, limits_of
+from bff.session.own_sessions import OwnSessions
+from bff.session.vault import CookieBudget, Lifetimes, SessionVault
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
 
 
@@ -72,9 +74,21 @@ def registration_of(settings: BFFSettings) -> Registration:
     )
 
 
+def own_sessions_of(settings: BFFSettings, ledger: Ledger, vault: SessionVault, clock: Clock) -> OwnSessions | None:
+    """The lists of people's own sessions, where an end that is asked for would hold (F13)."""
+    if not hears_the_authority(settings, ledger):
+        return None
+    return OwnSessions(ledger, vault.cipher, clock, vault.lifetimes)
+
+
 def hears_the_authority(settings: BFFSettings, ledger: Ledger) -> bool:
     """Whether a logout that the authorization server tells us of would hold: everywhere, and after a restart (F13)."""
-    return ledger.durable and settings.session.machines == 1
+    return ledger.durable and Limit.ELSEWHERE not in sign_out_limits(settings)
+
+
+def sign_out_limits(settings: BFFSettings) -> tuple[Limit, ...]:
+    """What these sessions cannot know about their ends."""
+    return limits_of(ledger=settings.session.ledger.partition(":")[0], machines=settings.session.machines)
 
 
 def authentication_of(authority: AuthoritySettings) -> ClientAuthentication:

@@ -106,6 +106,7 @@ class Browser:
 
     def __init__(self, internet: Internet, *, clock: Any = time) -> None:
         self.internet, self.cookies = internet, dict[tuple[str, str, str], StoredCookie]()
+        self.user_agent = "Browser"
         self._now = clock.now if hasattr(clock, "now") else clock.time
 
     def tab(self) -> Tab:
@@ -197,7 +198,10 @@ class Browser:
         carried = self.cookies_for(url, cross_site=cross_site, safe_navigation=navigation and method in {"GET", "HEAD"})
         cookie = {"Cookie": "; ".join(f"{one.name}={one.value}" for one in carried)} if carried else {}
         request = httpx.Request(
-            method, url, headers={"User-Agent": "Browser", "Accept-Language": "en", **headers, **cookie}, content=body
+            method,
+            url,
+            headers={"User-Agent": self.user_agent, "Accept-Language": "en", **headers, **cookie},
+            content=body,
         )
         response = await self.internet.handle_async_request(request)
         for header in response.headers.get_list("set-cookie"):

@@ -19,6 +19,7 @@ import httpx
 from bff.clock import Clock
 from bff.errors import (
     AuthorizationServerUnavailable,
+    BFFError,
     InvalidAuthorizationResponse,
     InvalidIDToken,
     RefreshRefused,
@@ -126,11 +127,11 @@ class RelyingParty:
         server = await self._metadata.current()
         check_issuer(response, transaction, server)
         tokens = await self._redeem(server, code_of(response), transaction)
-        if tokens.id_token is None:
-            raise InvalidIDToken("0", "the token endpoint sent none")
-        expected = self._expectation(tokens, transaction=transaction)
-        claims = await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
-        require(self._registration.require, claims)
+        try:
+            claims = await self._identified(tokens, transaction)
+        except BFFError:
+            await self._give_back(tokens)
+            raise
         self._miss_sid(claims)
         return SignIn(
             issuer=server.issuer, subject=claims["sub"], claims=claims, tokens=tokens, transaction=transaction
@@ -251,6 +252,22 @@ class RelyingParty:
             logger.warning(
                 "ID tokens hold no sid: front-channel logout can name no session. Add the optional claim sid"
             )
+
+    async def _identified(self, tokens: TokenSet, transaction: LoginTransaction) -> Claims:
+        """The claims of the ID token that came along: required, verified in numbered steps, and permitted here."""
+        if tokens.id_token is None:
+            raise InvalidIDToken("0", "the token endpoint sent none")
+        expected = self._expectation(tokens, transaction=transaction)
+        claims = await verify_id_token(tokens.id_token, keys=self._keys, expected=expected)
+        require(self._registration.require, claims)
+        return claims
+
+    async def _give_back(self, tokens: TokenSet) -> None:
+        """Revoke what led to no session: nobody is left here who could use it, or end it."""
+        revoking = [self.revoke(tokens.access_token, "access_token")]
+        if tokens.refresh_token is not None:
+            revoking.append(self.revoke(tokens.refresh_token, "refresh_token"))
+        await asyncio.gather(*revoking)
 
     async def _redeem(self, server: AuthorizationServer, code: str, transaction: LoginTransaction) -> TokenSet:
         members = await self._client.redeem(

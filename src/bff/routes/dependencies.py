@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 
 from bff.clock import Clock
-from bff.errors import MalformedRequest
+from bff.errors import MalformedRequest, SessionChanged, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.relying_party import RelyingParty
 from bff.relay.fair_use import FairUse
@@ -24,6 +24,7 @@ from bff.session.cookies import Jar
 from bff.session.ending_watch import EndingWatch
 from bff.session.ledger import Ledger
 from bff.session.model import Session
+from bff.session.own_sessions import OwnSessions
 from bff.session.vault import Presented, SessionVault
 
 MAX_QUERY_BYTES = 8192
@@ -47,6 +48,7 @@ class Services:
     public_claims: tuple[str, ...]
     frames: FairUse
     framed_by: tuple[str, ...]
+    own_sessions: OwnSessions | None
     machines: int
 
 
@@ -119,12 +121,35 @@ async def require_session(
 
 setattr(require_session, POLICY, "session")
 
+
+async def speaking_session(
+    request: Request,
+    services: Annotated[Services, Depends(services)],
+    session: Annotated[Session, Depends(require_session)],
+) -> Session:
+    """The signed-in session, where the page that calls speaks for it; raises ``SessionChanged`` (rule F30)."""
+    claimed = request.headers.get("x-bff-session")
+    if claimed is not None and not services.vault.tag_matches(session, claimed):
+        raise SessionChanged
+    return session
+
+
+async def own_sessions_of(request: Request) -> OwnSessions:
+    """The lists of people's own sessions; their routes are mounted only where there are any."""
+    found = services(request).own_sessions
+    if found is None:
+        raise UnknownRoute
+    return found
+
+
 ServicesOf = Annotated[Services, Depends(services)]
+OwnSessionsOf = Annotated[OwnSessions, Depends(own_sessions_of)]
 Query = Annotated[list[tuple[str, str]], Depends(query_pairs)]
 Form = Annotated[list[tuple[str, str]], Depends(form_pairs)]
 Cookies = Annotated[Jar, Depends(jar_of)]
 Presentation = Annotated[Presented, Depends(presented_of)]
 CurrentSession = Annotated[Session, Depends(require_session)]
+SpeakingSession = Annotated[Session, Depends(speaking_session)]
 
 
 def has_policy(dependant: Any) -> bool:  # noqa: ANN401 — FastAPI's Dependant is not a public type

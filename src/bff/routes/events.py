@@ -11,9 +11,8 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import StreamingResponse
 
-from bff.errors import SessionChanged
 from bff.relay.lasting import LEAVING
-from bff.routes.dependencies import CurrentSession, Presentation, ServicesOf, guarded
+from bff.routes.dependencies import Presentation, ServicesOf, SpeakingSession, guarded
 from bff.session.endings import Reason
 from bff.session.marks import Marks
 
@@ -32,7 +31,7 @@ _HEADERS = {
 
 @router.get(PATH, dependencies=[Depends(guarded("header"))])
 async def events(
-    request: Request, services: ServicesOf, presented: Presentation, session: CurrentSession
+    request: Request, services: ServicesOf, presented: Presentation, session: SpeakingSession
 ) -> StreamingResponse:
     """A stream that says nothing until the session ends, and ends with it; it never keeps a session alive.
 
@@ -40,9 +39,6 @@ async def events(
     page asks again, with the cookies that it has by then. Raises what ``Presented.require`` raises, ``SessionChanged``
     and ``TooManyRequests``.
     """
-    claimed = request.headers.get("x-bff-session")
-    if claimed is not None and not services.vault.tag_matches(session, claimed):
-        raise SessionChanged
     marks = Marks.of(session)
     services.endings.admit(marks)
     issued_at, until = session.id_token_issued_at, services.vault.idle_end(presented)

@@ -14,6 +14,7 @@ from bff.oidc.messages import AuthorizationResponse, LoginTransaction
 from bff.routes.dependencies import Cookies, Query, Services, ServicesOf, form_pairs, guarded, query_pairs
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.cookies import Jar, SetCookie
+from bff.session.devices import device_of
 from bff.session.model import Session
 from bff.session.vault import Landing
 from bff.telemetry import metrics
@@ -55,13 +56,17 @@ async def _response_pairs(request: Request) -> list[tuple[str, str]]:
 
 @router.api_route("/bff/callback", methods=["GET", "POST"], dependencies=[Depends(guarded("callback"))])
 async def callback(
-    services: ServicesOf, jar: Cookies, pairs: Annotated[list[tuple[str, str]], Depends(_response_pairs)]
+    request: Request,
+    services: ServicesOf,
+    jar: Cookies,
+    pairs: Annotated[list[tuple[str, str]], Depends(_response_pairs)],
 ) -> Response:
     """Duplicates → state → iss → error → code; whatever comes of it, the transaction's cookie goes."""
     response = AuthorizationResponse.parse(pairs)
     transaction, spent = await services.vault.take_login(jar, response.state)
+    device = device_of(request.headers.get("user-agent", ""))
     try:
-        landing = await services.vault.once(transaction, lambda: _arrive(services, response, transaction, jar))
+        landing = await services.vault.once(transaction, lambda: _arrive(services, response, transaction, jar, device))
     except BFFError as failure:
         metrics.logins.labels(type(failure).__name__).inc()
         return with_cookies(failed_navigation(failure, trace_id.get()), spent)
@@ -69,15 +74,31 @@ async def callback(
 
 
 async def _arrive(
-    services: Services, response: AuthorizationResponse, transaction: LoginTransaction, jar: Jar
+    services: Services, response: AuthorizationResponse, transaction: LoginTransaction, jar: Jar, device: str
 ) -> Landing:
     """Turn one response into a session, once: a second delivery of it gets these very bytes (rule F18)."""
     sign_in = await services.relying_party.complete_login(response, transaction)
+    session = Session.begin(sign_in, now=services.clock.now(), absolute_seconds=services.vault.lifetimes.absolute)
+    try:
+        cookies = await _settled(services, session, transaction, jar)
+    except BFFError:
+        services.tokens.revoke_later(session)  # a grant that leads to no session is nobody's to end later
+        raise
+    if services.own_sessions is not None:
+        await services.own_sessions.begin(session, device)
+    metrics.logins.labels("signed_in").inc()
+    return Landing(location=transaction.return_to, cookies=cookies)
+
+
+async def _settled(
+    services: Services, session: Session, transaction: LoginTransaction, jar: Jar
+) -> tuple[SetCookie, ...]:
+    """Put a new session in the place of the one it replaces, whose refresh token goes with it."""
     attempts, counted = services.vault.login_attempts(jar, transaction)
     if attempts >= MAX_ATTEMPTS:
         raise LoginLoop
-    session = Session.begin(sign_in, now=services.clock.now(), absolute_seconds=services.vault.lifetimes.absolute)
-    await services.vault.end_replaced(transaction)
-    kept = await services.vault.keep_session(session, jar)
-    metrics.logins.labels("signed_in").inc()
-    return Landing(location=transaction.return_to, cookies=(counted, *kept))
+    replaced = await services.vault.end_replaced(transaction)
+    # Within one session of one person a server may hold both sign-ins for one grant, and would end the new one too.
+    if replaced is not None and (replaced.subject, replaced.authority_sid) != (session.subject, session.authority_sid):
+        services.tokens.revoke_later(replaced)
+    return counted, *await services.vault.keep_session(session, jar)

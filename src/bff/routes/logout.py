@@ -37,6 +37,8 @@ async def _sign_out(services: Services, presented: Presented) -> tuple[str | Non
         return None, services.vault.deletions(presented.jar)
     cookies = await services.vault.end_session(session, Reason.SIGNED_OUT, presented.jar)
     services.tokens.revoke_later(session)
+    if services.own_sessions is not None:
+        services.own_sessions.forget_later(session)
     state = secrets.token_urlsafe(16)
     url = await services.relying_party.end_session_url(
         state=state, claims=session.claims, id_token=session.tokens.id_token

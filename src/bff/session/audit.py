@@ -14,7 +14,7 @@ from bff.session.model import Session
 from bff.telemetry import metrics
 from bff.telemetry.logs import get_logger
 
-Covers = Literal["session", "authority_session", "subject", "person", "everybody"]
+Covers = Literal["authority_session", "subject", "person", "everybody"]
 PAGE_TAG: Final = "page"
 
 WHO: Final[dict[Reason, str]] = {

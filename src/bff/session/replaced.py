@@ -1,4 +1,4 @@
-"""What a sign-in remembers of the session that it will replace: at its callback that session's cookie is not sent (F23)."""
+"""What a sign-in remembers of the session that it will replace, whose cookie its callback is not sent (rule F23)."""
 
 from __future__ import annotations
 

@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
+from bff.oidc.registration import RESERVED_PARAMETERS
 from bff.settings.faults import Duration, Table, refuse, url_fault
 
 SAMPLE_SECRETS = re.compile(r"enter_the|change[-_ ]?me|your[-_ ]|example|secret$|^(.)\1+$|password|<.*>", re.IGNORECASE)
@@ -158,26 +159,14 @@ class AuthoritySettings(Table):
             faults.append(
                 f"algorithms holds {unknown or 'nothing'}. Cure: choose from {', '.join(sorted(self.KNOWN_ALGORITHMS))}"
             )
-        ours = sorted(
-            {
-                "state",
-                "nonce",
-                "code_challenge",
-                "code_challenge_method",
-                "redirect_uri",
-                "response_type",
-                "client_id",
-                "scope",
-            }
-            & set(self.authorize_params)
-        )
+        ours = sorted(RESERVED_PARAMETERS & set(self.authorize_params))
         faults += [
             f"logout_framed_by: {origin!r} is no https origin. Cure: write it like https://login.example"
             for origin in self.logout_framed_by
             if url_fault("", origin) or not ORIGIN.fullmatch(origin)
         ]
         if ours:
-            faults.append(f"authorize_params sets {', '.join(ours)}, which never vary. Cure: remove them")
+            faults.append(f"authorize_params sets {', '.join(ours)}, which are ours alone to set. Cure: remove them")
         return faults
 
     @property
@@ -209,6 +198,7 @@ class SessionSettings(Table):
     idle: Duration = 1800.0
     absolute: Duration = 43200.0
     machines: int = Field(default=1, ge=1)
+    begun_after: AwareDatetime | None = None
     max_cookie_bytes: int = Field(default=7168, ge=2048, le=20480)
     claims: tuple[str, ...] = ("sub", "name", "preferred_username", "email")
 

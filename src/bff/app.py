@@ -12,7 +12,7 @@ and whatever goes wrong becomes one problem (problems.py) or one page with the w
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from math import inf
 from typing import Any
 
@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from bff.clock import Clock, SystemClock
-from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, UnknownRoute
+from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, SessionStoreUnavailable, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.gate.client_address import ClientAddress
 from bff.gate.host import PublicName
@@ -42,13 +42,11 @@ from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
-from bff.session.cookie_vault import CookieVault
 from bff.session.ending_watch import EndingWatch
 from bff.session.endings import Ending
-from bff.session.ledger import open_ledger
-from bff.session.limits import MEANINGS, SERIOUS
+from bff.session.key_watch import KeyWatch
 from bff.session.own_sessions import OwnSessions
-from bff.session.vault import Presented
+from bff.session.vault import Presented, SessionVault
 from bff.settings import BFFSettings
 from bff.telemetry import metrics
 from bff.telemetry.journal import Journal
@@ -58,8 +56,10 @@ from bff.wiring import (
     api_document_of,
     fair_use_of,
     hears_the_authority,
+    ledger_of,
     own_sessions_of,
     registration_of,
+    ring_of,
     route_of,
     sign_out_limits,
     upstream_of,
@@ -86,8 +86,10 @@ def create_app(
     authority = settings.authority
     http = open_back_channel(transport=transport, ca_file=authority.ca_file, proxy_url=authority.proxy_url)
     relying_party = RelyingParty(registration_of(settings), http=http, clock=clock)
-    ledger = open_ledger(settings.session.ledger, clock)
-    vault = vault_of(settings, ledger, clock)
+    ring, ledger = ring_of(settings, clock), ledger_of(settings, clock)
+    vault = vault_of(settings, ledger, clock, ring)
+    key_watch = KeyWatch(ring, settings.session.keys_file)
+    metrics.key_uses.watch(ring.seals, ring.opens)
     tokens = AccessTokens(relying_party, vault, ledger, clock, rotation=authority.rotation)
     own_sessions = own_sessions_of(settings, ledger, vault, clock)
     if settings.session.begun_after is not None:
@@ -136,16 +138,16 @@ def create_app(
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
-    used = (endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
-    app.state.closing = [one.aclose for one in used if one is not None]
+    app.state.key_watch = key_watch
+    used = (key_watch, endings, tokens, client_tokens, vault, upstream, http, ledger)
+    app.state.closing = [one.aclose for one in used]
     for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
         app.include_router(router)
     if hears_the_authority(settings, ledger):
         app.include_router(authority_logouts.router)
         app.include_router(sessions.router)
-    for limit in sign_out_limits(settings):
-        say = _log.warning if limit in SERIOUS else _log.info
-        say("sign_out_limit", limit=limit.value, meaning=MEANINGS[limit])
+    else:
+        _log.warning("logouts_elsewhere_are_not_heard", cure="one machine with a ledger in a file, or ledger = redis")
     return app
 
 
@@ -153,7 +155,7 @@ class BFF(FastAPI):
     """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
 
     def __init__(
-        self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: CookieVault, tokens: AccessTokens
+        self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: SessionVault, tokens: AccessTokens
     ) -> None:
         super().__init__(
             title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
@@ -200,7 +202,7 @@ class BFF(FastAPI):
 class _Answer:
     """The way out: knows whether an answer has begun, and adds the session's cookies in that very instant (rule F2)."""
 
-    def __init__(self, scope: Scope, send: Send, vault: CookieVault, tokens: AccessTokens) -> None:
+    def __init__(self, scope: Scope, send: Send, vault: SessionVault, tokens: AccessTokens) -> None:
         self._scope, self._send, self._vault, self._tokens = scope, send, vault, tokens
         self.begun = False
 
@@ -240,6 +242,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             [f"{path}: no policy. Cure: depend on CurrentSession, or on public" for path in open_doors]
         )
     app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
+    app.state.key_watch.start()
+    with suppress(SessionStoreUnavailable):  # then it is not ready yet, and says so
+        await app.state.services.ledger.catch_up(at_once=True)
     yield
     for close in app.state.closing:
         await close()

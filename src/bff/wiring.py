@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 
 from bff.clock import Clock
+from bff.errors import ConfigurationError
 from bff.oidc.client_authentication import ClientAuthentication, ClientSecret, PrivateKey
 from bff.oidc.relying_party import Registration, Rule
 from bff.relay.fair_use import FairUse
@@ -19,27 +22,55 @@ from bff.routes.docs import ApiDocument
 from bff.session.cipher import KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
-from bff.session.ledger import Ledger
+from bff.session.ledger import Ledger, open_ledger
 from bff.session.limits import Limit, limits_of
 from bff.session.own_sessions import OwnSessions
 from bff.session.vault import CookieBudget, Lifetimes, SessionVault
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
 
 
-def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock) -> CookieVault:
-    """Sessions in sealed cookies, under the key ring of the settings."""
+def ledger_of(settings: BFFSettings, clock: Clock) -> Ledger:
+    """What is remembered about sessions; raises ``ConfigurationError`` where it cannot be trusted to remember."""
+    session = settings.session
+    return open_ledger(session.ledger, clock, redis_url=session.redis_address, keep_seconds=session.absolute)
+
+
+def ring_of(settings: BFFSettings, clock: Clock) -> KeyRing:
+    """The keys that seal here; without a file they live as long as this process."""
+    path = settings.session.keys_file
+    return KeyRing.load(path, clock) if path else KeyRing.generate(clock)
+
+
+def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock, ring: KeyRing | None = None) -> SessionVault:
+    """Sessions in sealed cookies, or in Redis or Valkey behind a ticket, under the key ring of the settings."""
     session, authority = settings.session, settings.authority
-    return CookieVault(
-        KeyRing.load(session.keys_file, clock) if session.keys_file else KeyRing.generate(clock),
-        CookiePolicy.for_public_url(settings.origin),
-        ledger,
-        clock,
-        Lifetimes(idle=session.idle, absolute=session.absolute),
-        client_id=authority.client_id,
-        budget=CookieBudget(total=session.max_cookie_bytes),
-        form_post=authority.response_mode == "form_post",
-        keep_id_token=authority.end_session == "id_token_hint",
-    )
+    ring, policy = ring or ring_of(settings, clock), CookiePolicy.for_public_url(settings.origin)
+    lifetimes = Lifetimes(idle=session.idle, absolute=session.absolute)
+    options: dict[str, Any] = {
+        "client_id": authority.client_id,
+        "budget": CookieBudget(total=session.max_cookie_bytes),
+        "form_post": authority.response_mode == "form_post",
+        "keep_id_token": authority.end_session == "id_token_hint",
+    }
+    if session.store == "redis":
+        return _in_redis(ring, policy, ledger, clock, lifetimes, options)
+    return CookieVault(ring, policy, ledger, clock, lifetimes, **options)
+
+
+def _in_redis(
+    ring: KeyRing,
+    policy: CookiePolicy,
+    ledger: Ledger,
+    clock: Clock,
+    lifetimes: Lifetimes,
+    options: dict[str, Any],
+) -> SessionVault:
+    from bff.session.redis_ledger import RedisLedger
+    from bff.session.redis_vault import RedisVault
+
+    if not isinstance(ledger, RedisLedger):
+        raise ConfigurationError(['session.store = "redis" without its ledger there. Cure: ledger = "redis"'])
+    return RedisVault(ring, policy, ledger, clock, lifetimes, **options)
 
 
 def upstream_of(settings: BFFSettings, transport: httpx.AsyncBaseTransport | None, clock: Clock) -> Upstream:

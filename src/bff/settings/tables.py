@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import AwareDatetime, Field, SecretStr, model_validator
 
+from bff.errors import ConfigurationError
 from bff.oidc.registration import RESERVED_PARAMETERS
+from bff.session.redis_address import RedisAddress
 from bff.settings.faults import Duration, Table, refuse, url_fault
 
 SAMPLE_SECRETS = re.compile(r"enter_the|change[-_ ]?me|your[-_ ]|example|secret$|^(.)\1+$|password|<.*>", re.IGNORECASE)
@@ -192,8 +194,10 @@ class AuthoritySettings(Table):
 class SessionSettings(Table):
     """``[session]``: where sessions lie and how long they live."""
 
-    store: Literal["cookie"] = "cookie"
+    store: Literal["cookie", "redis"] = "cookie"
     ledger: str = "file:bff-ledger.sqlite"
+    redis_url: SecretStr | None = None
+    redis_url_file: Path | None = None
     keys_file: Path | None = None
     idle: Duration = 1800.0
     absolute: Duration = 43200.0
@@ -202,11 +206,20 @@ class SessionSettings(Table):
     max_cookie_bytes: int = Field(default=7168, ge=2048, le=20480)
     claims: tuple[str, ...] = ("sub", "name", "preferred_username", "email")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _ledger_follows_store(cls, values: Any) -> Any:  # noqa: ANN401 — a before-validator is handed whatever was written
+        """Sessions in Redis have their ledger there too, unless somebody says otherwise and is refused."""
+        if isinstance(values, dict) and values.get("store") == "redis":
+            return {"ledger": "redis", **values}
+        return values
+
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        faults = []
-        if self.ledger != "memory" and not self.ledger.startswith("file:"):
-            faults.append('ledger is neither file:PATH nor memory. Cure: ledger = "file:/var/lib/bff/ledger.sqlite"')
+        faults = self._redis_faults()
+        if self.ledger not in {"memory", "redis"} and not self.ledger.startswith("file:"):
+            cure = 'ledger = "file:/var/lib/bff/ledger.sqlite"'
+            faults.append(f"ledger is none of file:PATH, redis and memory. Cure: {cure}")
         if self.idle > self.absolute:
             faults.append("idle is longer than absolute. Cure: make idle the shorter of the two")
         if self.keys_file is not None and not self.keys_file.is_file():
@@ -215,6 +228,30 @@ class SessionSettings(Table):
             )
         refuse(*faults)
         return self
+
+    def _redis_faults(self) -> list[str]:
+        used, given = "redis" in {self.store, self.ledger}, [self.redis_url, self.redis_url_file]
+        if not used:
+            unused = 'redis_url is read by nobody. Cure: ledger = "redis" or store = "redis", or remove it'
+            return [] if given == [None, None] else [unused]
+        if given.count(None) != 1:
+            return ["there is not one redis_url. Cure: exactly one of redis_url, redis_url_file"]
+        try:
+            RedisAddress.parse(self.redis_address)
+        except OSError as error:
+            return [f"redis_url_file cannot be read ({error.strerror}). Cure: let this process read it, mode 0600"]
+        except ConfigurationError as error:
+            return [cause.removeprefix("session.") for cause in error.causes]
+        return []
+
+    @property
+    def redis_address(self) -> str:
+        """The URL of Redis or Valkey, from the setting or its file; empty where there is none. It holds a password."""
+        if self.redis_url is not None:
+            return self.redis_url.get_secret_value()
+        if self.redis_url_file is not None:
+            return self.redis_url_file.read_text(encoding="utf-8").strip()
+        return ""
 
 
 class PageSettings(Table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
+from bff.telemetry.key_uses import KeyUses
 from bff.telemetry.relayed_calls import RelayedCalls
 
 registry = CollectorRegistry()
@@ -24,6 +25,8 @@ refreshes_lost = Counter(
 refusals = Counter("bff_refused_total", "Requests refused, by problem.", ["problem"], registry=registry)
 relayed = RelayedCalls()
 registry.register(relayed)
+key_uses = KeyUses()
+registry.register(key_uses)
 
 
 def exposition() -> bytes:

@@ -1,4 +1,4 @@
-"""The suite that every vault runs: a subclass says how a process comes to one; what a cookie holds is not its matter."""
+"""The suite that every vault runs: a subclass says how a process comes to one, and what a cookie holds."""
 
 from __future__ import annotations
 

@@ -139,8 +139,8 @@ def create_app(
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
-    used = (key_watch, endings, tokens, client_tokens, vault, upstream, http, ledger)
-    app.state.closing = [one.aclose for one in used]
+    used = (key_watch, endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
+    app.state.closing = [one.aclose for one in used if one is not None]
     for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
         app.include_router(router)
     if hears_the_authority(settings, ledger):

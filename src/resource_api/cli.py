@@ -37,9 +37,10 @@ def main() -> None:
 @click.option(
     "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO", show_default=True
 )
-def serve(config: Path | None, host: str | None, port: int | None, log_level: str) -> None:
+@click.option("--log-style", type=click.Choice(["json", "console"]), default="json", show_default=True)
+def serve(config: Path | None, host: str | None, port: int | None, log_level: str, log_style: str) -> None:
     """Serve the API until it is told to stop."""
-    configure_logging(log_level)
+    configure_logging(log_level, console=log_style == "console")
 
     def run() -> None:
         settings = load_settings(config, host=host, port=port)

@@ -139,7 +139,7 @@ async def told(tmp_path: Path) -> Told:
     return Told(house, lines, reprs, Secrets.of(house))
 
 
-@pytest.mark.req("ATK-59", "F31")
+@pytest.mark.req("ATK-59", "F31", "C-59")
 async def test_no_secret_is_logged_sent_or_shown(told: Told) -> None:
     """No line at DEBUG, no body, no header but ``Set-Cookie`` and no repr shows a token, code, secret or cookie."""
     assert len(told.secrets.always) > 20

@@ -13,7 +13,7 @@ from tests.browser.guest import Guest, row
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.req("F29", "F31")
+@pytest.mark.req("F29", "F31", "C-15")
 def test_somebody_new_signs_up_works_and_signs_out(guest: Guest) -> None:
     """From the first page to the last: sign-up, to-dos, claims, a tried call, sign-out; no answer holds a token."""
     person = guest.sign_up()
@@ -130,6 +130,7 @@ def test_the_list_works_without_a_mouse(guest: Guest) -> None:
     expect(field).to_be_focused()
 
 
+@pytest.mark.req("C-15", "C-35")
 def test_a_refused_to_do_stays_in_its_field(guest: Guest) -> None:
     """What the API refuses is said at the row, and what was typed is still there to be corrected."""
     guest.sign_up()

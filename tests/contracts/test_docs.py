@@ -65,6 +65,6 @@ def test_every_decision_has_its_own_number() -> None:
     """A decision is cited by number, so no two share one, and its heading says the number of its file."""
     pages = sorted((ROOT / "docs/adr").glob("*.md"))
     numbers = [int(page.name[:4]) for page in pages]
-    assert numbers == list(range(1, len(pages) + 1))
+    assert len(set(numbers)) == len(numbers)
     headings = [int(page.read_text(encoding="utf-8")[2:].split(".")[0]) for page in pages]
     assert headings == numbers

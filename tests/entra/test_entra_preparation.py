@@ -87,6 +87,20 @@ def test_the_client_comes_back_to_both_addresses_and_asks_for_four_permissions(d
     assert {one["type"] for group in access.values() for one in group} == {"Scope"}
 
 
+@pytest.mark.req("T-20", "T-23")
+def test_nothing_is_asked_for_that_an_external_tenant_does_not_have(desk: Desk) -> None:
+    """Single-tenant registrations, Graph's two scopes for people, no implicit grant, and no public client for ROPC."""
+    assert desk.runs("apply") == 0
+    for role in ("api", "client", "daemon"):
+        registration = desk.registration(role)
+        assert registration["signInAudience"] == "AzureADMyOrg"
+        assert not registration.get("isFallbackPublicClient")
+        assert not registration.get("publicClient", {}).get("redirectUris")
+        assert not any(registration.get("web", {}).get("implicitGrantSettings", {}).values())
+    delegated = {scope for one in desk.graph.grants.values() for scope in one["scope"].split()}
+    assert delegated <= {"offline_access", "openid", "User.Read", "ToDoList.Read", "ToDoList.ReadWrite"}
+
+
 @pytest.mark.req("T-15", "T-19", "T-21")
 def test_consent_is_given_for_everybody_and_for_the_daemon(desk: Desk) -> None:
     """Both delegated grants are for all principals, and the daemon is assigned both roles of the API."""

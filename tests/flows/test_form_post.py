@@ -17,6 +17,7 @@ async def posting(tmp_path: Path) -> AsyncIterator[House]:
         yield running
 
 
+@pytest.mark.req("C-03")
 async def test_a_posted_response_is_a_sign_in(posting: House) -> None:
     """The transaction's cookie is SameSite=None, so it comes along with the POST that the authority's page submits."""
     tab = posting.browser().tab()

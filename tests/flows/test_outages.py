@@ -92,6 +92,7 @@ async def test_an_api_that_is_down_is_502(brief: House) -> None:
     assert (await brief.user(tab))["authenticated"] is True
 
 
+@pytest.mark.req("C-44")
 async def test_an_api_that_says_nothing_is_504(brief: House) -> None:
     """An API that was reached and does not answer in the route's time is another problem than one that is down."""
     tab = brief.browser().tab()

@@ -42,7 +42,7 @@ def revoked(house: House) -> set[str]:
     return {parse_qs(body.decode())["token"][0] for body in calls}
 
 
-@pytest.mark.req("BBA-17", "OA-5")
+@pytest.mark.req("BBA-17", "OA-5", "C-34")
 async def test_a_token_near_its_end_is_refreshed_before_it_is_used(brief: House) -> None:
     """The API sees the new token, the browser gets the new session, and the next call needs no refresh."""
     tab = await near_the_end(brief)

@@ -19,6 +19,7 @@ async def answered(house: House, tab: Tab, **parameters: str) -> Any:
     return await tab.go(f"{asked['redirect_uri'][0]}?{urlencode(response)}", initiator=visit.url)
 
 
+@pytest.mark.req("C-29")
 async def test_whoever_cancels_reads_that_nothing_happened(house: House) -> None:
     """Cancel leads back to a page of ours with two ways on, and nobody is signed in."""
     tab = house.browser().tab()

@@ -234,7 +234,7 @@ async def test_an_outage_of_the_keys_is_no_refusal(house: House) -> None:
     assert (answer.status_code, problem_of(answer)) == (503, "authority-unavailable")
 
 
-@pytest.mark.req("F34", "FCL-1")
+@pytest.mark.req("F34", "FCL-1", "C-49")
 async def test_entra_ends_the_session_by_a_frame_with_sid_alone(entra: House) -> None:
     """A sign-out from another application of the tenant loads our frame, to which no cookie comes; the session ends."""
     browser = entra.browser()

@@ -111,3 +111,15 @@ def test_a_database_password_is_cut() -> None:
     assert "s3cret" not in run.stderr
     assert "abcdefghijkl" not in run.stderr
     assert json.loads(run.stderr)["event"] == "cannot reach postgresql://[secret]@db/x with [secret]"
+
+
+def test_plain_words_for_a_terminal() -> None:
+    """``--log-style console`` writes words in place of JSON, and cuts secrets from them all the same."""
+    script = (
+        "import logging; from resource_api.telemetry.logs import configure_logging; configure_logging(console=True);"
+        "logging.getLogger('x').warning('Bearer abcdefghijkl is over')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert "[secret] is over" in done.stderr
+    assert "abcdefghijkl" not in done.stderr
+    assert not done.stderr.startswith("{")

@@ -28,6 +28,7 @@ MAX_LIFETIME = 3600.0
 LAST_KNOWN_GOOD = 3600.0
 """Seconds beyond its lifetime for which a set that cannot be renewed still verifies (K-44)."""
 UNKNOWN_KID_COOL_DOWN = 30.0
+"""Seconds: an emergency's new key is taken within half a minute, and forged names cost two fetches a minute."""
 FAILURE_COOL_DOWN = 5.0
 MAX_CANDIDATES = 8
 _MAX_AGE = re.compile(r'(?:^|[\s,])max-age="?([0-9]{1,9})"?', re.IGNORECASE)

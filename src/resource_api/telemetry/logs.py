@@ -33,8 +33,10 @@ def cut_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableM
     return event
 
 
-def configure_logging(level: str = "INFO") -> None:
-    """Send every line to stderr, one JSON object each. Libraries that log requests stay at their own level."""
+def configure_logging(level: str = "INFO", *, console: bool = False) -> None:
+    """Send every line to stderr, a JSON object each, or plain words for a terminal. Loud libraries stay quiet."""
+    # Plain tracebacks: the prettier ones print local variables, and some of those hold tokens.
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     shared: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -42,7 +44,7 @@ def configure_logging(level: str = "INFO") -> None:
     last: list[structlog.typing.Processor] = [
         structlog.processors.format_exc_info,
         cut_secrets,
-        structlog.processors.JSONRenderer(),
+        plain if console else structlog.processors.JSONRenderer(),
     ]
     structlog.configure(
         processors=[*shared, *last],

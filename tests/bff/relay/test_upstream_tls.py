@@ -58,7 +58,7 @@ async def status_of(url: str, ca_file: Path | None, implementation: type[HttpxUp
         await upstream.aclose()
 
 
-@pytest.mark.req("C8")
+@pytest.mark.req("C8", "C-45")
 @pytest.mark.parametrize("implementation", [HttpxUpstream, HttptoolsUpstream])
 async def test_an_upstream_is_certified_by_the_routes_own_authority(
     tmp_path: Path, implementation: type[HttpxUpstream | HttptoolsUpstream]

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -20,12 +20,15 @@ from bff.app import BFF, create_app
 from bff.check import Level, examine, settings_findings
 from bff.check.finding import passed
 from bff.clock import SystemClock
-from bff.errors import ConfigurationError
+from bff.errors import ConfigurationError, SessionStoreUnavailable, UnknownSession
 from bff.routes import health
 from bff.server import run, uvicorn_config
 from bff.session.cipher import Key, read_keys, write_keys
+from bff.session.marks import mark_of_person, shown
+from bff.session.operator import Operator
 from bff.settings import BFFSettings, load_settings
 from bff.telemetry.logs import configure_logging
+from bff.wiring import operator_of
 
 T = TypeVar("T")
 CONFIG = click.option("--config", type=click.Path(path_type=Path), help="bff.toml; else BFF_CONFIG, else ./bff.toml")
@@ -171,6 +174,82 @@ def list_keys(path: Path) -> None:
     for key in ring:
         does = "seals" if key == sealing else "waits" if key.use_from > now else "opens"
         click.echo(f"{key.id}  {does}  from {_moment(key.use_from)}")
+
+
+@main.group()
+def sessions() -> None:
+    """Who is signed in, and the end of it; running processes hear of it at once."""
+
+
+SUBJECT = click.option("--subject", help="the person: the sub claim of their ID tokens")
+ISSUER = click.option("--issuer", help="who issued them; else authority.issuer")
+
+
+@sessions.command("list")
+@CONFIG
+@SUBJECT
+@ISSUER
+def list_sessions(config: Path | None, subject: str | None, issuer: str | None) -> None:
+    """Show where a person is signed in: tag, device, since, last seen."""
+    settings, person = _settings(config), _named(subject)
+    issuer = issuer or settings.authority.issuer
+    found = _as_operator(settings, lambda operator: operator.sessions_of(issuer, person))
+    click.echo(f"person {shown(mark_of_person(issuer, person))}: {len(found)} session{'s' * (len(found) != 1)}")
+    for one in found:
+        since, seen = _moment(one.began_at), _moment(one.seen_at)
+        click.echo(f"{one.tag}  {one.device}  since {since}  last seen {seen}")
+
+
+@sessions.command("end")
+@CONFIG
+@SUBJECT
+@ISSUER
+@click.option("--tag", help="only the session with this tag")
+@click.option("--all", "everybody", is_flag=True, help="sign everybody out")
+def end_sessions(
+    config: Path | None, subject: str | None, issuer: str | None, tag: str | None, *, everybody: bool
+) -> None:
+    """Sign a person out everywhere, or in one place; or everybody."""
+    configure_logging("INFO")
+    settings = _settings(config)
+    issuer = issuer or settings.authority.issuer
+    if everybody:
+        if subject is not None or tag is not None:
+            raise click.UsageError("--all ends everybody's sessions. Cure: leave --subject and --tag out")
+        _as_operator(settings, lambda operator: operator.end_everybody())
+        click.echo("Every session that had begun by now is over.")
+        return
+    person = _named(subject)
+    if tag is not None:
+        _as_operator(settings, lambda operator: operator.end_one(issuer, person, tag))
+        click.echo(f"The session {tag} is over.")
+        return
+    listed = _as_operator(settings, lambda operator: operator.end_person(issuer, person))
+    click.echo(f"Every session of this person that had begun by now is over; {listed} on the list.")
+
+
+def _named(subject: str | None) -> str:
+    if not subject:
+        raise click.UsageError("whose sessions? Cure: --subject SUB, the sub claim of their ID tokens")
+    return subject
+
+
+def _as_operator(settings: BFFSettings, act: Callable[[Operator], Awaitable[T]]) -> T:
+    """Do it on the ledger that the settings name, or say why it cannot be done and end."""
+
+    async def act_and_close() -> T:
+        operator, closing = operator_of(settings, SystemClock())
+        try:
+            return await act(operator)
+        finally:
+            for close in closing:
+                await close()
+
+    try:
+        return _or_exit(lambda: asyncio.run(act_and_close()))
+    except (SessionStoreUnavailable, UnknownSession) as error:
+        click.echo(f"Nothing was done: {error.detail or error.public}", err=True)
+        sys.exit(1)
 
 
 def _moment(instant: float) -> str:

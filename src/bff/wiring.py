@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +26,7 @@ from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
 from bff.session.ledger import Ledger, open_ledger
 from bff.session.limits import Limit, limits_of
+from bff.session.operator import Operator
 from bff.session.own_sessions import OwnSessions
 from bff.session.vault import CookieBudget, Lifetimes, SessionVault
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
@@ -110,6 +113,22 @@ def own_sessions_of(settings: BFFSettings, ledger: Ledger, vault: SessionVault, 
     if not hears_the_authority(settings, ledger):
         return None
     return OwnSessions(ledger, vault.cipher, clock, vault.lifetimes)
+
+
+def operator_of(settings: BFFSettings, clock: Clock) -> tuple[Operator, tuple[Callable[[], Awaitable[None]], ...]]:
+    """An operator's hands on the ledger, and what to close then; raises ``ConfigurationError`` where none holds."""
+    kind, _, path = settings.session.ledger.partition(":")
+    if Limit.ELSEWHERE in sign_out_limits(settings):
+        cause = "this ledger is another process's own, so that an end would not hold everywhere"
+        raise ConfigurationError([f"{cause}. Cure: one ledger for all: redis, or a file on one machine"])
+    if kind == "file" and not Path(path).is_file():
+        cause = f"there is no ledger {Path(path).absolute()}"
+        raise ConfigurationError([f"{cause}. Cure: run this where bff serve runs, or give session.ledger a whole path"])
+    ledger = ledger_of(settings, clock)
+    vault = vault_of(settings, ledger, clock)
+    sessions = OwnSessions(ledger, vault.cipher, clock, vault.lifetimes)
+    operator = Operator(ledger, sessions, clock, absolute=settings.session.absolute)
+    return operator, (sessions.aclose, vault.aclose, ledger.aclose)
 
 
 def hears_the_authority(settings: BFFSettings, ledger: Ledger) -> bool:

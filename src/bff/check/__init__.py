@@ -10,6 +10,7 @@ from bff.check.front import check_proxy_settings, check_running, check_upstreams
 from bff.check.registration import check_credentials, check_redirect_uris
 from bff.check.secrets_at_rest import check_secrets
 from bff.check.sessions import check_cookie_budget, check_replicas, check_store
+from bff.check.store import check_redis
 from bff.clock import Clock, SystemClock
 from bff.oidc.back_channel import BackChannel, open_back_channel
 from bff.settings import BFFSettings
@@ -41,7 +42,8 @@ async def examine(
             findings += await check_redirect_uris(registration, server, http, clock)
     finally:
         await http.aclose()
-    findings += [*check_secrets(settings, clock), *check_store(settings), *check_replicas(settings)]
+    findings += [*check_secrets(settings, clock), *check_store(settings), *await check_redis(settings, clock)]
+    findings += check_replicas(settings)
     findings.append(await check_cookie_budget(settings, clock))
     findings += [finding async for finding in check_upstreams(settings, transport)]
     findings += check_proxy_settings(settings)

@@ -2,7 +2,7 @@
 
 Read it from top to bottom and you have read the story. A request meets, in this order:
 
-    BFF.__call__      a trace id · the one public name · no WebSockets
+    BFF.__call__      a trace id · the one public name
       ├── Relay       /api/…   a sealed cookie becomes a bearer token (relay/relay.py); no framework in between
       └── FastAPI     /bff/…   sign-in, sign-out, who am I (routes/); the page and its documents
 
@@ -37,6 +37,8 @@ from bff.relay.fair_use import FairUse
 from bff.relay.relay import Relay
 from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
+from bff.relay.websocket import UPGRADES
+from bff.relay.websocket_upstream import WebSocketUpstream
 from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, sessions, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
@@ -115,6 +117,7 @@ def create_app(
         clock=clock,
         fair_use=fair_use_of(settings),
         observe=metrics.relayed.observe,
+        websockets=WebSocketUpstream(clock, max_connections=settings.relay.max_connections),
     )
 
     app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault, tokens)
@@ -171,13 +174,12 @@ class BFF(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request through the house; see the drawing at the top of this file."""
         if scope["type"] == "lifespan":
+            scope.setdefault("state", {})[UPGRADES] = self._relay.upgrades
             return await super().__call__(scope, receive, send)
-        if scope["type"] == "websocket":
-            return await send({"type": "websocket.close", "code": 1008})
         scope.setdefault("state", {})
         token = trace_id.set(trace_id_of(scope["headers"]))
         relayed = self._relay.matches(scope)
-        if self.journal is not None:
+        if self.journal is not None and scope["type"] == "http":
             send = picture.watched(self.journal, scope, send, relayed=relayed)
         answer = _Answer(scope, send, self._vault, self._tokens)
         try:
@@ -213,7 +215,7 @@ class _Answer:
 
     async def ours(self, message: Message) -> None:
         """Pass on an answer of ours, with whatever cookies its session is due."""
-        if message["type"] == "http.response.start":
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             self.begun = True
             presented: Presented | None = self._scope["state"].get(PRESENTED)
             if presented is not None:

@@ -177,6 +177,9 @@ def route_of(route: RouteSettings) -> Route:
         stream_idle=route.stream_idle,
         outlives_token=route.outlives_token,
         max_body=route.max_body,
+        websocket=route.websocket,
+        subprotocols=route.subprotocols,
+        max_message=route.max_message,
         ca_file=route.ca_file,
     )
 

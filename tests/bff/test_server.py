@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from bff import server
 from bff.errors import ConfigurationError
-from bff.server import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, StrictHTTPProtocol, uvicorn_config
+from bff.server import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, StrictHTTPProtocol, http_protocol, uvicorn_config
 from tests.world.serving import exchange, serving
 
 HOST = b"Host: app.example\r\n"
@@ -278,7 +278,7 @@ def test_a_head_that_never_ends_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, parts: tuple[bytes, ...], expected: bytes
 ) -> None:
     """A connection that holds back its head is answered 408 and closed; one that says nothing is only closed."""
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.05)
     with serving(uvicorn_config(Echo(), host="127.0.0.1", port=0, drain_seconds=1)) as port:
         answer = exchange(port, *parts)
     assert answer.startswith(expected)

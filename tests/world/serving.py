@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
@@ -29,6 +30,23 @@ def serving(config: uvicorn.Config) -> Iterator[int]:
     finally:
         server.should_exit = True
         thread.join(START_SECONDS)
+
+
+@asynccontextmanager
+async def serving_here(config: uvicorn.Config) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+    """Serve ``config`` in this very loop until the block ends; yield the port and the server."""
+    config.load()
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server._serve())  # without its handlers of signals: those are the test runner's
+    async with asyncio.timeout(START_SECONDS):
+        while not server.started:  # noqa: ASYNC110 — uvicorn has no event for it
+            await asyncio.sleep(0.005)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1], server
+    finally:
+        server.should_exit = True
+        async with asyncio.timeout(START_SECONDS):
+            await task
 
 
 def exchange(port: int, *parts: bytes, pause: float = 0.02, timeout: float = 5.0) -> bytes:

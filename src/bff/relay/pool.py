@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections import deque
 from collections.abc import Callable
-from itertools import chain, zip_longest
 from typing import Final
 
-from bff.errors import ResourceAPIBusy, ResourceAPIUnavailable
+from bff.errors import ResourceAPIBusy
 from bff.relay.connection import UpstreamConnection
+from bff.relay.dial import dial
 from bff.relay.route import UpstreamAddress
 
 IDLE_SECONDS: Final = 4.0  # servers close theirs after five seconds (Node, uvicorn): whoever closes first avoids a race
@@ -28,7 +27,7 @@ class ConnectionPool:
     def __init__(
         self, address: UpstreamAddress, tls: ssl.SSLContext | None, now: Callable[[], float], *, cap: int
     ) -> None:
-        self._host, self._port, self._tls = address.host.strip("[]"), address.port, tls
+        self._address, self._tls = address, tls
         self._now, self._cap = now, cap
         self._connections: set[UpstreamConnection] = set()
         self._idle: dict[UpstreamConnection, None] = {}
@@ -133,7 +132,13 @@ class ConnectionPool:
         self._connecting += 1
         connection = None
         try:
-            connection = await self._first_that_answers(until)
+            connection = await dial(
+                self._address,
+                self._tls,
+                lambda: UpstreamConnection(self._now, self._lost),
+                now=self._now,
+                until=until,
+            )
         finally:
             self._connecting -= 1
             if connection is None:
@@ -141,41 +146,6 @@ class ConnectionPool:
         self._connections.add(connection)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look_around)
-        return connection
-
-    async def _first_that_answers(self, until: float) -> UpstreamConnection:
-        """Resolve anew, and try every address, each for its share of the time that is left (RFC 8305 4)."""
-        failure = "no address"
-        try:
-            async with asyncio.timeout(until - self._now()):
-                addresses = await self._addresses()
-            for tried, address in enumerate(addresses):
-                try:
-                    async with asyncio.timeout((until - self._now()) / (len(addresses) - tried)):
-                        return await self._open(address)
-                except (OSError, ssl.SSLError) as error:  # TimeoutError is an OSError
-                    failure = type(error).__name__
-        except OSError as error:
-            failure = type(error).__name__
-        raise ResourceAPIUnavailable(f"no connection: {failure}")
-
-    async def _addresses(self) -> list[str]:
-        """Every address of the host, the families in turn, the resolver's first one first."""
-        found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        families: dict[int, list[str]] = {}
-        for family, _, _, _, address in found:
-            families.setdefault(family, []).append(str(address[0]))
-        in_turn = chain.from_iterable(zip_longest(*families.values()))
-        return list(dict.fromkeys(address for address in in_turn if address is not None))
-
-    async def _open(self, address: str) -> UpstreamConnection:
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: UpstreamConnection(self._now, self._lost),
-            address,
-            self._port,
-            ssl=self._tls,
-            server_hostname=self._host if self._tls else None,
-        )
         return connection
 
     def _lost(self, connection: UpstreamConnection) -> None:

@@ -1,25 +1,26 @@
 """The path of one relayed call, readable from top to bottom: a sealed cookie comes in, a bearer token goes out.
 
 A plain ASGI app. Whatever stops a call before its response has begun is raised as a BFFError, to be rendered where
-this is called; what happens later can only close the connection. No upgrade is relayed, and no OPTIONS.
+this is called; what happens later can only close the connection. No OPTIONS is relayed, and no upgrade but to a
+WebSocket on a route that takes one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from bff.clock import Clock
-from bff.errors import UpstreamUnauthorized
+from bff.errors import UpgradeRefused, UpstreamUnauthorized
 from bff.gate.antiforgery import Antiforgery
-from bff.relay.callers import PRESENTED, Caller, Callers, RelayVault
+from bff.relay.call import Call, Scope, Send
+from bff.relay.callers import PRESENTED, Callers, RelayVault
 from bff.relay.event_stream import EventStream, is_encoded, is_event_stream
 from bff.relay.fair_use import FairUse
-from bff.relay.headers import Crossing, bearer_challenge, crossing, outgoing, returned
+from bff.relay.headers import Crossing, bearer_challenge, crossing, returned
 from bff.relay.lasting import Endings, Lasting
 from bff.relay.paths import canonical, canonical_query
 from bff.relay.presence import BrowserGone, Presence, Receive, Watch
@@ -27,30 +28,15 @@ from bff.relay.request_body import RequestBody
 from bff.relay.route import Route
 from bff.relay.route_table import RouteTable
 from bff.relay.upstream import Upstream, UpstreamRequest, UpstreamResponse, with_token
-from bff.telemetry.logs import trace_id
-from bff.telemetry.traces import new_span_id, trace_id_of
+from bff.relay.websocket_calls import WebSocketCalls
+from bff.relay.websocket_upstream import WebSocketUpstream
 
 __all__ = ["PRESENTED", "Relay"]
 
-Scope = MutableMapping[str, Any]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Observe = Callable[[str, int, float], None]
 
 WHOLE: Final = "bff.response.whole"  # our own server's extension to ASGI; other servers get the two usual messages
-_TRACE_DIGITS: Final = 32
 _UNAUTHORIZED: Final = 401
-
-
-class _Call(Struct, frozen=True):
-    """One admitted call: ASGI's three, the route that permits it, what its head says, and the upstream's target."""
-
-    scope: Scope
-    receive: Receive
-    send: Send
-    route: Route
-    crossed: Crossing
-    target: bytes
-    caller: Caller
 
 
 class Relay:
@@ -73,6 +59,7 @@ class Relay:
         clock: Clock,
         fair_use: FairUse | None = None,
         observe: Observe | None = None,
+        websockets: WebSocketUpstream | None = None,
     ) -> None:
         public = urlsplit(public_origin)
         self._routes, self._gate, self._vault, self._callers, self._upstream = routes, gate, vault, callers, upstream
@@ -82,25 +69,40 @@ class Relay:
         ]
         self._clock, self._observe, self._fair_use = clock, observe, fair_use or FairUse()
         self._watch, self._lasting = Watch(), Lasting(endings, vault, clock)
+        self._sockets = WebSocketCalls(
+            websockets or WebSocketUpstream(clock),
+            callers=callers,
+            vault=vault,
+            lasting=self._lasting,
+            about_us=self._about_us,
+            clock=clock,
+        )
 
     def matches(self, scope: Scope) -> bool:
         """Say whether this request is the relay's to answer, well-formed or not."""
-        return scope["type"] == "http" and self._routes.owns(scope["raw_path"])
+        return scope["type"] == "websocket" or self._routes.owns(scope["raw_path"])
+
+    def upgrades(self, raw_path: bytes) -> bool:
+        """Say whether the server may admit a WebSocket at this path."""
+        return self._routes.takes_websockets(raw_path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay one call; raise the BFFError that stopped it."""
         path, query = canonical(scope["raw_path"]), canonical_query(scope["query_string"])
-        if scope["method"] == "OPTIONS":
+        if scope["type"] == "websocket":
+            route, target, crossed = self._upgrade(scope, path)
+        elif scope["method"] == "OPTIONS":
             await self._name_methods(path, send)
             return
-        route, target = self._routes.match(path, scope["method"])
-        self._gate.check(route.antiforgery, scope["method"], scope["headers"])
-        crossed = crossing(scope["headers"], route)
+        else:
+            route, target = self._routes.match(path, scope["method"])
+            self._gate.check(route.antiforgery, scope["method"], scope["headers"])
+            crossed = crossing(scope["headers"], route)
         if scope.get("client"):
             self._fair_use.admit_address(scope["client"][0])
         caller = await self._callers.of(scope, route, crossed)
         request_target = target + b"?" + query if query else target
-        call = _Call(scope, receive, send, route, crossed, request_target, caller)
+        call = Call(scope, receive, send, route, crossed, request_target, caller)
         if caller.mark is None:
             await self._relay(call)
             return
@@ -110,18 +112,29 @@ class Relay:
         finally:
             self._fair_use.leave(caller.mark)
 
-    async def _relay(self, call: _Call) -> None:
-        """One request up, one response down, for as long as the browser waits for it."""
+    def _upgrade(self, scope: Scope, path: bytes) -> tuple[Route, bytes, Crossing]:
+        """The route of a WebSocket's handshake; what it says about its own connection concerns us alone."""
+        route, target = self._routes.match(path, "GET")
+        if not route.websocket:
+            raise UpgradeRefused
+        self._gate.check("websocket", "GET", scope["headers"])
+        return route, target, crossing([field for field in scope["headers"] if field[0] != b"upgrade"], route)
+
+    async def _relay(self, call: Call) -> None:
+        """One request up, one response down, for as long as the browser waits for it; or a WebSocket, to its end."""
         began = self._clock.monotonic()
         try:
-            with Presence(call.receive, self._watch) as presence:
-                status = await self._exchange(call, presence)
+            if call.scope["type"] == "websocket":
+                status = await self._sockets.relay(call)
+            else:
+                with Presence(call.receive, self._watch) as presence:
+                    status = await self._exchange(call, presence)
         except BrowserGone:
             return
         if self._observe is not None:
             self._observe(call.route.path, status, self._clock.monotonic() - began)
 
-    async def _exchange(self, call: _Call, presence: Presence) -> int:
+    async def _exchange(self, call: Call, presence: Presence) -> int:
         """Ask, and ask once more with another token where the API refuses this one and nothing is lost by it."""
         request = self._request(call, presence)
         try:
@@ -134,7 +147,7 @@ class Relay:
                 raise
             return await self._stream(replace(call, caller=caller), with_token(request, caller.token), presence)
 
-    async def _stream(self, call: _Call, request: UpstreamRequest, presence: Presence) -> int:
+    async def _stream(self, call: Call, request: UpstreamRequest, presence: Presence) -> int:
         """Pass the response on, block by block; the upstream is done with before the last byte is handed over."""
         async with self._upstream.exchange(call.route, request) as response:
             start, last = self._start(call, response), response.whole
@@ -151,7 +164,7 @@ class Relay:
         await self._finish(call, start, last)
         return response.status
 
-    async def _stream_events(self, call: _Call, start: MutableMapping[str, Any], response: UpstreamResponse) -> None:
+    async def _stream_events(self, call: Call, start: MutableMapping[str, Any], response: UpstreamResponse) -> None:
         """Pass an event stream on for as long as its session and its token permit; only then is its length known."""
         with self._lasting.end_of(call.scope, call.route, call.caller) as over:
             start["headers"] = [field for field in start["headers"] if field[0] != b"content-length"]
@@ -159,7 +172,7 @@ class Relay:
             stream = EventStream(call.send, readable=not is_encoded(start["headers"]))
             await stream.relay(response.body, over)
 
-    async def _finish(self, call: _Call, start: MutableMapping[str, Any], last: bytes | None) -> None:
+    async def _finish(self, call: Call, start: MutableMapping[str, Any], last: bytes | None) -> None:
         """Send the end of a response that has begun, or all of one that came in one piece, in one piece."""
         whole = call.scope.get("extensions", {}).get(WHOLE) if last is not None else None
         if whole is not None:
@@ -169,8 +182,8 @@ class Relay:
             await call.send(start)
         await call.send({"type": "http.response.body", "body": last or b"", "more_body": False})
 
-    def _request(self, call: _Call, presence: Presence) -> UpstreamRequest:
-        route, crossed, client = call.route, call.crossed, call.scope.get("client")
+    def _request(self, call: Call, presence: Presence) -> UpstreamRequest:
+        route, crossed = call.route, call.crossed
         body = None
         if crossed.has_body:
             body = RequestBody(
@@ -182,16 +195,11 @@ class Relay:
             )
         else:
             presence.watch()
-        headers = outgoing(
-            crossed,
-            route,
-            [*self._about_us, (b"traceparent", crossed.traceparent or _new_traceparent())],
-            client=client[0] if client else None,
-            token=call.caller.token,
+        return UpstreamRequest(
+            method=call.scope["method"], target=call.target, headers=call.headers(self._about_us), body=body
         )
-        return UpstreamRequest(method=call.scope["method"], target=call.target, headers=headers, body=body)
 
-    def _start(self, call: _Call, response: UpstreamResponse) -> MutableMapping[str, Any]:
+    def _start(self, call: Call, response: UpstreamResponse) -> MutableMapping[str, Any]:
         """The response's head. The session's cookies are decided here, in the instant it is sent, and nowhere else."""
         if response.status == _UNAUTHORIZED:
             raise UpstreamUnauthorized(bearer_challenge(response.headers))
@@ -209,10 +217,3 @@ class Relay:
         headers = [(b"allow", allowed), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _new_traceparent() -> bytes:
-    """Continue this request's own trace id where one was set, else begin one (W3C Trace Context 3.2)."""
-    known = trace_id.get()
-    trace = known if len(known) == _TRACE_DIGITS else trace_id_of([])
-    return f"00-{trace}-{new_span_id()}-01".encode()

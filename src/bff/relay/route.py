@@ -84,8 +84,9 @@ class Route:
     any of the three, its API sees a person's token for itself alone (RFC 6749 6).
     ``redirects="pass"`` lets a Location lead off this site; ``sandbox=False`` trusts the upstream's documents like our
     own page. An event stream may say nothing for ``stream_idle`` seconds, and ends with the token that it was opened
-    with, unless it ``outlives_token``; so does a WebSocket, which only a route with ``websocket`` takes, with one of the
-    ``subprotocols`` or none, and with messages of at most ``max_message`` bytes in either direction. No slots, for the properties that the hot path reads are computed once.
+    with, unless it ``outlives_token``. So does a WebSocket, which a route takes only with ``websocket``: with one of
+    its ``subprotocols`` or none, and messages of at most ``max_message`` bytes in either direction. No slots, for the
+    properties that the hot path reads are computed once.
     """
 
     path: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bff.errors import ConfigurationError, MethodNotAllowed, UnknownRoute
+from bff.errors import ConfigurationError, MalformedRequest, MethodNotAllowed, UnknownRoute
+from bff.relay.paths import canonical
 from bff.relay.route import Route
 
 __all__ = ["Route", "RouteTable"]
@@ -49,6 +50,14 @@ class RouteTable:
     def methods_of(self, path: bytes) -> frozenset[str]:
         """The methods that ``path`` answers; raise UnknownRoute."""
         return frozenset(self._find(path))
+
+    def takes_websockets(self, raw_path: bytes) -> bool:
+        """Say whether a path, well-formed or not, is that of a route with ``websocket``."""
+        try:
+            route = self._find(canonical(raw_path)).get("GET")
+        except (MalformedRequest, UnknownRoute):
+            return False
+        return route is not None and route.websocket
 
     def match(self, path: bytes, method: str) -> tuple[Route, bytes]:
         """The route of a canonical path, and the path to ask its upstream for; raise UnknownRoute or MethodNotAllowed.

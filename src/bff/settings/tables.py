@@ -313,6 +313,9 @@ class RouteSettings(Table):
     stream_idle: Duration = 300.0
     outlives_token: bool = False
     max_body: int = Field(default=1_048_576, ge=0)
+    websocket: bool = False
+    subprotocols: tuple[str, ...] = ()
+    max_message: int = Field(default=1_048_576, ge=1)
     ca_file: Path | None = None
 
     @model_validator(mode="after")

@@ -420,11 +420,11 @@ async def test_an_application_may_stand_in_for_the_network() -> None:
     assert (answer.status, answer.body) == (201, b"/api/x hello")
 
 
-def test_only_http_below_a_route_is_the_relays() -> None:
-    """WebSockets, lifespans and other paths are left to whoever is behind."""
+def test_what_is_the_relays() -> None:
+    """Calls below a route, and every WebSocket, for nobody else takes one; other paths are left to whoever is behind."""
     relayed = World(Route(path="/api/", upstream="http://api.example"))
     assert relayed.relay.matches({"type": "http", "raw_path": b"/api/x"})
-    assert not relayed.relay.matches({"type": "websocket", "raw_path": b"/api/x"})
+    assert relayed.relay.matches({"type": "websocket", "raw_path": b"/bff/user"})
     assert not relayed.relay.matches({"type": "http", "raw_path": b"/bff/user"})
 
 

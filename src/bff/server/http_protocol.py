@@ -8,24 +8,20 @@ at most 32 KB and 100 fields, counted while it arrives; whatever else comes is a
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
-from collections.abc import Callable, Coroutine
 from math import inf
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from bff.errors import ConfigurationError
 from bff.relay.lasting import LEAVING
+from bff.relay.websocket import UPGRADES
+from bff.server.websocket_protocol import Handshake, StrictWebSocketProtocol
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEAD_FIELDS = 100
 HEAD_SECONDS = 10.0
-KEEP_ALIVE_SECONDS = 75
 _SLICE = 4096
 _SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
 _BODILESS = frozenset({204, 304})
@@ -37,6 +33,7 @@ Headers = list[tuple[bytes, bytes]]
 _WORDS = {
     400: b"The request is malformed.",
     408: b"The request did not arrive in time.",
+    426: b"WebSockets are spoken here in version 13.",
     431: b"The request's header section is too large.",
     505: b"Only HTTP/1.1 and HTTP/1.0 are spoken here.",
 }
@@ -61,6 +58,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.head_begun = False
         self.silent_bytes = 0  # fed to the parser since it last made something of them
         self.upgrading = False
+        self.unread = 0  # bytes behind a request that asks for another protocol
+        self.handshake: Handshake | None = None
         self.idle_since = inf
         self.head_timer: asyncio.TimerHandle | None = None
 
@@ -82,6 +81,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             end = position + _SLICE if self.in_head else len(data)
             self._feed(data[position:end] if position or end < len(data) else data)
             position = end
+        if self.upgrading and self.handshake is not None:
+            self._switch(self.handshake, early=self.unread > 0 or position < len(data))
+            return
         if (self.head_begun or (self.in_head and self.silent_bytes)) and self.head_timer is None:
             self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 
@@ -89,9 +91,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.silent_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.upgrading = True
-            if self.cycle is not None:
+        except httptools.HttpParserUpgrade as switch:
+            self.upgrading, self.unread = True, len(data) - switch.args[0]
+            if self.handshake is None and self.cycle is not None:
                 self.cycle.keep_alive = False  # what follows is not HTTP as we speak it
         except httptools.HttpParserError as error:
             cause = error.__context__
@@ -197,6 +199,36 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             raise _Refusal(400)
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise _Refusal(400)
+        if self.parser.should_upgrade():
+            self._judge_upgrade(version)
+
+    def _judge_upgrade(self, version: str) -> None:
+        """Admit a WebSocket where the app takes one, with a handshake that leaves no doubt; else it is plain HTTP."""
+        admits = self.app_state.get(UPGRADES)
+        if admits is None or self._get_upgrade() != b"websocket" or not admits(self.url.partition(b"?")[0]):
+            return
+        handshake = Handshake(self.parser.get_method(), version, self.headers)
+        fault = handshake.fault if self._may_answer_next() else 400
+        if fault is not None:
+            raise _Refusal(fault)
+        self.handshake = handshake
+
+    def _may_answer_next(self) -> bool:
+        """Say whether nothing before this request still waits for its answer."""
+        cycle = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _switch(self, handshake: Handshake, *, early: bool) -> None:
+        """Hand the connection over. A browser says nothing more before it has its answer; whatever does is left."""
+        if early:
+            self.transport.abort()
+            return
+        self._stop_head_timer()
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        protocol = StrictWebSocketProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        self.transport.set_protocol(protocol)
+        protocol.take_over(self.transport, handshake, self.scope)
 
     def on_body(self, body: bytes) -> None:
         """Hand on body bytes; only bytes that become none are counted: chunk extensions and trailers."""
@@ -276,8 +308,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self.head_timer = None
 
     def _should_upgrade(self) -> bool:
-        """Never: an upgrade request is served as the plain request that it also is (RFC 9110 7.8)."""
-        return False
+        """Only to a WebSocket that was admitted: any other such request is served as plain HTTP (RFC 9110 7.8)."""
+        return self.handshake is not None
 
 
 class _Cycle(RequestResponseCycle):
@@ -327,66 +359,10 @@ class _Cycle(RequestResponseCycle):
         return head
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a server's coroutine on uvloop, where there is one: ``asyncio.run`` alone would take the slower loop.
-
-    A relayed call makes a few hundred objects and no cycle, so the collector of cycles is asked to look less often, and
-    never again at what the imports made.
-    """
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
-    if os.name == "nt":
-        asyncio.run(main)
-        return
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
-
-
 def _refusal_bytes(status: int) -> bytes:
     words = _WORDS[status]
+    version = b"upgrade: websocket\r\nsec-websocket-version: 13\r\n" if status == 426 else b""  # noqa: PLR2004 — RFC 6455 4.4
     return STATUS_LINE[status] + (
         b"content-type: text/plain; charset=utf-8\r\ncache-control: no-store\r\nconnection: close\r\n"
-        b"content-length: %d\r\n\r\n%b" % (len(words), words)
-    )
-
-
-def uvicorn_config(
-    app: Callable[..., Any] | str,
-    *,
-    host: str,
-    port: int,
-    drain_seconds: int = 20,
-    workers: int = 1,
-    factory: bool = False,
-    http: type[asyncio.Protocol] = StrictHTTPProtocol,
-) -> uvicorn.Config:
-    """The one way to serve this app: our protocol, uvloop, no server header, no access log, forwarding headers ignored.
-
-    ``drain_seconds`` is how long requests under way may take at shutdown. Raises ConfigurationError for any other
-    HTTP implementation, since every check of the relay builds on this one's.
-    """
-    if not issubclass(http, StrictHTTPProtocol):
-        raise ConfigurationError(
-            [f"HTTP implementation {http.__name__} is not served. Cure: start with `bff serve`, which brings its own"]
-        )
-    return uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=http,
-        ws="none",
-        loop="asyncio" if os.name == "nt" else "uvloop",
-        lifespan="on",
-        interface="asgi3",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        forwarded_allow_ips=[],
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=drain_seconds,
-        workers=workers,
-        factory=factory,
+        b"%bcontent-length: %d\r\n\r\n%b" % (version, len(words), words)
     )

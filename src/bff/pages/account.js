@@ -1,8 +1,9 @@
-/** The account: the session and its ends, counting, and every claim of the ID token. */
+/** The account: the session and its ends, counting, where else one is signed in, and every claim of the ID token. */
 
 import * as bff from "./bff.js";
 import { inWords, instantOf, MEANINGS } from "./claims.js";
 import { copyOf, elementOf, fill, slot } from "./dom.js";
+import { OwnSessions } from "./own-sessions.js";
 import { duration, moment } from "./times.js";
 
 /**
@@ -11,6 +12,8 @@ import { duration, moment } from "./times.js";
  */
 export function account(main, person) {
   main.replaceChildren(copyOf("view-account"));
+  const elsewhere = new OwnSessions(main);
+  void elsewhere.load();
   let shown = person;
   const tick = () => drawCountdown(main, shown.session);
   /** @param {import("./bff.js").SignedIn} now */
@@ -23,7 +26,11 @@ export function account(main, person) {
   refresh(person);
   const clock = setInterval(tick, 1000);
   bff.user({ fresh: true }).catch(() => undefined); // the ends move with every call; whoever listens hears the answer
-  return { refresh, leave: () => clearInterval(clock) };
+  const leave = () => {
+    clearInterval(clock);
+    elsewhere.leave();
+  };
+  return { refresh, leave };
 }
 
 /**

@@ -9,6 +9,18 @@ export function moment(instant) {
   return (date.toDateString() === new Date().toDateString() ? SAME_DAY : ANY_DAY).format(date);
 }
 
+const SAME_DAY_BRIEFLY = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const ANY_DAY_BRIEFLY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+/**
+ * The same to the minute, where no second matters.
+ * @param {number} instant seconds since the epoch
+ */
+export function minute(instant) {
+  const date = new Date(instant * 1000);
+  return (date.toDateString() === new Date().toDateString() ? SAME_DAY_BRIEFLY : ANY_DAY_BRIEFLY).format(date);
+}
+
 /** @type {[number, string][]} */
 const UNITS = [
   [86_400, "d"],

@@ -129,7 +129,8 @@ class CookieVault(LoginCookies, SignOutCookies):
             return [] if late else self.deletions(presented.jar)
         due: list[SetCookie] = []
         newer = self._sessions.newer_than(marks, presented.presented_generation)
-        if newer is not None:
+        # What another process has followed up since would set a jar back that may hold the newest by now (rule F6).
+        if newer is not None and newer.session.generation >= self._view.newest_generation(marks.sid):
             due = self._sessions.cookies(newer, presented.jar)
         if slides and self._clock.now() - presented.last_activity > self._slide_every:
             due.append(self._sessions.stamp(session))

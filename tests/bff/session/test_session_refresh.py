@@ -487,6 +487,25 @@ async def test_a_response_that_starts_later_carries_what_is_known_by_then(house:
     assert [cookie.name for cookie in house.process.vault.cookies_due(slow, slides=False)] == ["__Host-Http-bff"]
 
 
+@pytest.mark.req("F6", "F4")
+async def test_a_late_response_never_sets_back_a_jar_that_holds_something_newer(house: House) -> None:
+    """This worker made the second generation, another one the third, which the browser has: nothing is set."""
+    await house.sign_in()
+    late = await house.present()
+    house.until_the_token_ends()
+    await house.call()
+    other = house.another()
+    house.clock.advance(3600)
+    presented = await other.vault.find_session(house.browser.jar())
+    assert (await other.tokens_from(house.server).fresh(presented)).generation == 3
+    house.browser.take(other.vault.cookies_due(presented, slides=False))
+    await house.call()
+    await house.process.vault.aclose()
+    house.clock.advance(61)
+    assert house.answer(late) == []
+    assert (await house.present()).require().generation == 3
+
+
 @pytest.mark.req("F4")
 async def test_a_generation_is_sealed_once(house: House) -> None:
     """However many responses carry it, its bytes are the same, and the key is used once."""

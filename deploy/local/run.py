@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def _other(port: int) -> int:
 
 async def run(services: list[Service], greeting: str) -> int:
     """Start one after the other, print where to go, and wait for the end of any of them or for a signal."""
-    stop = asyncio.Event()
+    began, stop = time.monotonic(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal was closed
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     running: dict[str, asyncio.subprocess.Process] = {}
@@ -92,7 +93,7 @@ async def run(services: list[Service], greeting: str) -> int:
     try:
         ended = await _start(services, running, copies, stop)
         if ended is None and not stop.is_set():
-            sys.stdout.write(greeting)
+            sys.stdout.write(f"\n  Ready after {time.monotonic() - began:.1f} s.\n{greeting}")
             sys.stdout.flush()
             ended = await first_end(running, stop)
     finally:

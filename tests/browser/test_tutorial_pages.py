@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,7 +22,10 @@ from tests.world.ports import free_port
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
+TIMES = ROOT / "build/tutorial.json"
 START_SECONDS = 90.0
+WALK_SECONDS = 60.0
+"""More than this between a step's address and its last sight, by a browser that need not read, would be our fault."""
 
 
 @contextmanager
@@ -30,14 +34,28 @@ def step(number: int, folder: Path) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "examples.tutorial", str(number), "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    began = time.monotonic()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     try:
         _await(f"http://localhost:{port}/livez", process, folder / "log")
+        ready = time.monotonic()
         yield f"http://localhost:{port}"
+        walked = time.monotonic() - ready
+        _note(number, ready=ready - began, walked=walked)
+        assert walked < WALK_SECONDS
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+    assert b"Ready after " in (folder / "log").read_bytes()
+
+
+def _note(number: int, **seconds: float) -> None:
+    """Keep what a step took, in seconds, beside the other steps' times: the tutorial's text says them."""
+    times = json.loads(TIMES.read_text(encoding="utf-8")) if TIMES.exists() else {}
+    times[f"step {number}"] = {name: round(value, 1) for name, value in seconds.items()}
+    TIMES.parent.mkdir(exist_ok=True)
+    TIMES.write_text(json.dumps(times, indent=1), encoding="utf-8")
 
 
 def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -28,6 +28,7 @@ from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, SessionSt
 from bff.gate.antiforgery import Antiforgery
 from bff.gate.client_address import ClientAddress
 from bff.gate.host import PublicName
+from bff.gate.speculation import refuse_speculative
 from bff.oidc.back_channel import open_back_channel
 from bff.oidc.relying_party import RelyingParty
 from bff.problems import problem_response
@@ -184,6 +185,7 @@ class BFF(FastAPI):
         answer = _Answer(scope, send, self._vault, self._tokens)
         try:
             self._public_name.check(scope)
+            refuse_speculative(scope)
             self._address.settle(scope)
             if relayed:
                 await self._relay(scope, receive, answer.relayed)
@@ -274,4 +276,7 @@ async def _refused_by_framework(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     allowed: Any = getattr(error, "headers", None) or {}
     methods = frozenset(name.strip() for name in allowed.get("Allow", "").split(",") if name.strip())
+    if request.method == "OPTIONS" and methods:  # every preflight fails: no CORS field says otherwise (ATK-25)
+        told = ", ".join(sorted(methods | {"OPTIONS"}))
+        return Response(status_code=204, headers={"Allow": told, "Cache-Control": "no-store"})
     return await _refused(request, MethodNotAllowed(methods) if status == 405 else UnknownRoute())  # noqa: PLR2004 — RFC 9110 15.5.6

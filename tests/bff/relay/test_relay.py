@@ -421,7 +421,7 @@ async def test_an_application_may_stand_in_for_the_network() -> None:
 
 
 def test_what_is_the_relays() -> None:
-    """Calls below a route, and every WebSocket, for nobody else takes one; other paths are left to whoever is behind."""
+    """Calls below a route, and every WebSocket, for nobody else takes one; other paths are left to the rest."""
     relayed = World(Route(path="/api/", upstream="http://api.example"))
     assert relayed.relay.matches({"type": "http", "raw_path": b"/api/x"})
     assert relayed.relay.matches({"type": "websocket", "raw_path": b"/bff/user"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import ipaddress
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bff import errors
+from bff.clock import SystemClock
 from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route_table import Route
+from bff.relay.websocket_upstream import WebSocketUpstream
 from tests.world.relaying import World
 from tests.world.upstream import RawUpstream, echo
+from tests.world.websocket_upstream import accepts
 
 
 def certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
@@ -73,3 +77,20 @@ async def test_an_upstream_is_certified_by_the_routes_own_authority(
                 await status_of(url, trusted, implementation)
         assert len(upstream.received) == 1
         assert misnamed.received == []
+
+
+@pytest.mark.req("C8", "C11", "C-45")
+async def test_a_websockets_upstream_is_certified_alike(tmp_path: Path) -> None:
+    """No handshake, and so no token, goes to whom the route's own authority does not vouch for."""
+    ca_file, tls = certificate(tmp_path, "127.0.0.1")
+    other_name, _ = certificate(tmp_path, "192.0.2.1")
+    sockets = WebSocketUpstream(SystemClock())
+    async with RawUpstream(accepts(), tls=tls) as upstream:
+        route = Route(path="/live/", upstream=upstream.url, websocket=True, ca_file=ca_file)
+        async with sockets.open(route, b"/live/x", [(b"authorization", b"Bearer x")], offer=()) as opened:
+            assert opened.subprotocol is None
+        for trusted in (None, other_name):
+            with pytest.raises(errors.ResourceAPIUnavailable):
+                async with sockets.open(replace(route, ca_file=trusted), b"/live/x", [], offer=()):
+                    pass
+        assert len(upstream.received) == 1

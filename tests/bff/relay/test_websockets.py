@@ -15,7 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Request, Response
 from websockets.typing import Origin, Subprotocol
 
+from bff import server
 from bff.problems import problem_response
+from bff.relay import websocket_upstream
 from bff.relay.fair_use import FairUse
 from bff.relay.route_table import Route
 from bff.relay.websocket import UPGRADES
@@ -662,6 +664,28 @@ async def test_a_flood_of_pings_is_not_answered_into_the_void() -> None:
         browser.close()
         async with asyncio.timeout(2):
             await upstream.closed.wait()
+
+
+@pytest.mark.req("ATK-44", "C11")
+@pytest.mark.parametrize("handler", [echoes, floods])
+async def test_a_browser_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch, handler: Handler) -> None:
+    """A half-open connection ends when a ping stays unanswered, also where it no longer takes what waits for it."""
+    monkeypatch.setattr(server, "PING_SECONDS", 0.3)
+    async with SocketServer(handler) as upstream, house(upstream.url) as home:
+        reader, writer = await asyncio.open_connection("127.0.0.1", home.port, limit=1024)
+        writer.write(head_of(home))
+        await reader.readuntil(b"\r\n\r\n")
+        async with asyncio.timeout(2):
+            await upstream.closed.wait()
+        writer.transport.abort()
+
+
+@pytest.mark.req("ATK-44", "C11")
+async def test_an_upstream_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same on the other side: the browser is told that it was not us."""
+    monkeypatch.setattr(websocket_upstream, "PING_SECONDS", 0.3)
+    async with RawUpstream(accepts()) as upstream, house(upstream.url) as home, home.open() as browser:
+        assert (await closed(browser, 3))[0] == 1014
 
 
 @pytest.mark.req("ATK-44", "C11")

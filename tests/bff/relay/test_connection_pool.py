@@ -189,6 +189,31 @@ async def test_a_turn_that_is_not_used_is_the_next_ones(*, in_its_moment: bool) 
         await until(lambda: len(us.pool) == 0)
 
 
+@pytest.mark.req("C17", "ATK-42")
+async def test_a_turn_is_given_on_by_whoever_leaves_with_it() -> None:
+    """The connection came free for a caller that is cancelled before it hears so: the next one in line has it."""
+    released = asyncio.Event()
+
+    async def waits(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await released.wait()
+        await echo(request, reader, writer)
+
+    async with house(waits, max_connections=1) as us:
+        first = asyncio.create_task(us.ask())
+        await us.raw.arrived.wait()
+        leaving, staying = asyncio.create_task(us.ask()), asyncio.create_task(us.ask())
+        await until(lambda: len(us.pool._waiting) == 2)
+        released.set()
+        while len(us.pool._waiting) == 2:
+            await asyncio.sleep(0)
+        leaving.cancel()
+        async with asyncio.timeout(1):
+            assert (await staying)[0] == 200
+        assert (await first)[0] == 200
+        assert leaving.cancelled()
+        assert us.raw.connections == 1
+
+
 async def gives_up_after_one(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the first request of a connection as if more were welcome, and close at the second one's first byte."""
     await echo(request, reader, writer)

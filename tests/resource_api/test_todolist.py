@@ -10,14 +10,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given
-from hypothesis import settings as examples
-from hypothesis import strategies as st
 
 from resource_api.app import create_app
 from tests.resource_api.conftest import bearing, caller, settings_with
 from tests.world.key_host import KeyHost
-from tests.world.tokens import ALICE, BOB, access_token, app_token
+from tests.world.tokens import ALICE, BOB, access_token
 
 LIST = "/api/todolist"
 JSON = {"Content-Type": "application/json"}
@@ -247,32 +244,3 @@ async def test_not_ready_without_keys(app: FastAPI, key_host: KeyHost) -> None:
         answer = await api.get("/readyz")
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:resource-api:problem:keys-unavailable")
         assert (await api.get("/livez")).status_code == 200
-
-
-@pytest.mark.req("A-21")
-@examples(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.tuples(st.sampled_from([ALICE, BOB]), st.sampled_from("apd"), st.integers(1, 6)), max_size=12))
-async def test_owners_never_meet(api: httpx.AsyncClient, steps: list[tuple[str, str, int]]) -> None:
-    """Whatever two people do in any order, each sees exactly their own items, and changes only those."""
-    everybody = {one["id"]: one for one in (await api.get(LIST, headers=bearing(app_token()))).json()}
-    newest = max(everybody, default=1)
-    for person, what, back in steps:
-        headers, todo_id = bearing(access_token(oid=person)), max(newest - back + 1, 1)
-        if what == "a":
-            added = (await api.post(LIST, json={"description": "x"}, headers=headers)).json()
-            newest = added["id"]
-            everybody[newest] = added
-            continue
-        mine = everybody.get(todo_id, {}).get("owner") == person
-        if what == "p":
-            answer = await api.put(f"{LIST}/{todo_id}", json={"description": "y"}, headers=headers)
-            if mine:
-                everybody[todo_id]["description"] = "y"
-        else:
-            answer = await api.delete(f"{LIST}/{todo_id}", headers=headers)
-            if mine:
-                del everybody[todo_id]
-        assert answer.status_code == (200 if mine else 404)
-    for person in (ALICE, BOB):
-        seen = (await api.get(LIST, headers=bearing(access_token(oid=person)))).json()
-        assert seen == [one for _, one in sorted(everybody.items()) if one["owner"] == person]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import pwd
@@ -16,8 +15,6 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final
-
-import asyncpg
 
 START_SECONDS: Final = 20.0
 _NOBODY: Final = "nobody"
@@ -74,15 +71,9 @@ class Postgres:
         return self.url(name)
 
     def run(self, statement: str, database: str = "postgres") -> None:
-        """Run one statement, from a thread or a process that has no event loop of its own."""
-        asyncio.run(self._run(statement, database))
-
-    async def _run(self, statement: str, database: str) -> None:
-        connection = await asyncpg.connect(host=str(self.folder), user="todos", database=database)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
+        """Run one statement, as its administrator."""
+        command = self._command("psql", "-qX", "-h", str(self.folder), "-U", "todos", "-d", database, "-c", statement)
+        subprocess.run(command, check=True, capture_output=True)
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""

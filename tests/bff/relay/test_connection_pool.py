@@ -192,26 +192,27 @@ async def test_a_turn_that_is_not_used_is_the_next_ones(*, in_its_moment: bool) 
 @pytest.mark.req("C17", "ATK-42")
 async def test_a_turn_is_given_on_by_whoever_leaves_with_it() -> None:
     """The connection came free for a caller that is cancelled before it hears so: the next one in line has it."""
-    released = asyncio.Event()
+    released = [asyncio.Event() for _ in range(3)]
+    answers = iter(released)
 
     async def waits(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await released.wait()
+        await next(answers).wait()
         await echo(request, reader, writer)
 
-    async with house(waits, max_connections=1) as us:
-        first = asyncio.create_task(us.ask())
-        await us.raw.arrived.wait()
-        leaving, staying = asyncio.create_task(us.ask()), asyncio.create_task(us.ask())
-        await until(lambda: len(us.pool._waiting) == 2)
-        released.set()
-        while len(us.pool._waiting) == 2:
+    async with house(waits, max_connections=2) as us:
+        first, second, leaving, staying = (asyncio.create_task(us.ask()) for _ in range(4))
+        await until(lambda: len(us.raw.received) == 2)
+        released[0].set()
+        while len(us.pool._waiting) == 2:  # noqa: ASYNC110 — the moment itself is what is waited for
             await asyncio.sleep(0)
         leaving.cancel()
+        released[2].set()
         async with asyncio.timeout(1):
             assert (await staying)[0] == 200
-        assert (await first)[0] == 200
+        released[1].set()
+        assert ((await first)[0], (await second)[0]) == (200, 200)
         assert leaving.cancelled()
-        assert us.raw.connections == 1
+        assert us.raw.connections == 2
 
 
 async def gives_up_after_one(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench soak clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench chaos soak clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,8 +71,12 @@ screenshots: ## take the README's pictures anew
 interop: ## authorization servers written by others
 	@deploy/local/interop.sh $(ARGS)
 
-bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay or ONLY=api
+bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay, api or sessions
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+chaos: $(VENV)/.dev ## every fault, fifty rounds: stores, replicas, authority, clocks, keys (build/chaos.json, ten minutes)
+	@CHAOS_ROUNDS=$(or $(ROUNDS),50) CHAOS_DOWN_SECONDS=$(or $(DOWN_SECONDS),60) CHAOS_FILE=build/chaos.json \
+	  $(BIN)/python -m pytest -q tests/live/test_chaos.py $(ARGS)
 
 soak: $(VENV)/.dev ## 200,000 calls with departures: nothing may leak
 	@$(BIN)/python -m tests.benchmarks.soak

@@ -40,15 +40,20 @@ class Valkey:
             command += [f"--{name.replace('_', '-')}", value]
         self._launch([*command, *arguments])
 
-    def start_sentinel(self, name: str, primary: Valkey) -> None:
-        """Start it as the Sentinel that watches one primary, and promotes its replica within a second or two."""
+    @property
+    def running(self) -> bool:
+        """Whether its process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def start_sentinel(self, name: str, primary: Valkey, *, down_after_ms: int = 500) -> None:
+        """Start it as the Sentinel that watches one primary, and promotes its replica when that is away for so long."""
         path = self.folder / "sentinel.conf"
         lines = [
             f"port {self.port}",
             "bind 127.0.0.1",
             f"dir {self.folder}",
             f"sentinel monitor {name} 127.0.0.1 {primary.port} 1",
-            f"sentinel down-after-milliseconds {name} 500",
+            f"sentinel down-after-milliseconds {name} {down_after_ms}",
             f"sentinel failover-timeout {name} 2000",
         ]
         path.write_text("\n".join(lines) + "\n")

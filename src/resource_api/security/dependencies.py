@@ -36,6 +36,7 @@ class Rule(SecurityBase):
 
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
+        self._asks_how = bool(needs.acr) or needs.max_age is not None
 
     async def __call__(self, request: Request) -> Principal:
         """Authenticate the request once, then check this rule. Raises AuthenticationError or InsufficientScope."""
@@ -46,7 +47,7 @@ class Rule(SecurityBase):
     def check(self, principal: Principal, request: Request) -> None:
         """Raise InsufficientScope or InsufficientAuthentication unless this caller may pass."""
         self.needs.check_granted(principal)
-        if self.needs.acr or self.needs.max_age is not None:
+        if self._asks_how:
             server: ResourceServer = request.app.state.resource_server
             server.check_signed_in(self.needs, principal)
 
@@ -86,7 +87,7 @@ def is_public(endpoint: object) -> bool:
 async def authenticated(request: Request) -> Principal:
     """The caller, verified once per request by the application's own resource server."""
     scope = request.scope
-    server: ResourceServer = request.app.state.resource_server
+    server: ResourceServer = scope["app"].state["resource_server"]
     proven = scope.get(PROVEN)
     if proven is None or proven[0] is not server:
         proven = scope[PROVEN] = (server, await server.authenticate(scope["headers"]))

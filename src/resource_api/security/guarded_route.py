@@ -65,8 +65,9 @@ def _given_caller(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(endpoint)
     def called(**values: Any) -> Any:  # noqa: ANN401 — what an endpoint returns is its own
         request: Request = values[own] if own else values.pop(_REQUEST)
-        principal = request.scope[PROVEN][1]
-        return endpoint(**values, **dict.fromkeys(asking, principal))
+        for name in asking:
+            values[name] = request.scope[PROVEN][1]
+        return endpoint(**values)
 
     kept = [one for name, one in signature.parameters.items() if name not in asking]
     added = [] if own else [inspect.Parameter(_REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request)]

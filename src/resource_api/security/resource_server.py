@@ -110,16 +110,18 @@ class ResourceServer:
         """The caller of a request, by its ASGI headers. Raises AuthenticationError or Unavailable."""
         token = bearer_token(headers)
         digest = digest_of(token)
-        principal = self._verified.find(digest)
-        if principal is None:
-            if self._introspector is not None and not is_compact(token):
-                principal = await self._introspector.verify(token, digest)
-                until = self._clock.monotonic() + TAKEN_SECONDS
-            else:
-                principal = await self._verifier.verify(token)
-                held = self._key_sets[principal.issuer].held
-                until = held.fresh_until if held is not None else float("-inf")
-            self._verified.keep(digest, principal, keys_until=until)
+        return self._verified.find(digest) or await self._verify(token, digest)
+
+    async def _verify(self, token: bytes, digest: bytes) -> Principal:
+        """A token that is not remembered: verified, or asked about, and then remembered."""
+        if self._introspector is not None and not is_compact(token):
+            principal = await self._introspector.verify(token, digest)
+            until = self._clock.monotonic() + TAKEN_SECONDS
+        else:
+            principal = await self._verifier.verify(token)
+            held = self._key_sets[principal.issuer].held
+            until = held.fresh_until if held is not None else float("-inf")
+        self._verified.keep(digest, principal, keys_until=until)
         return principal
 
     def check_signed_in(self, needs: Needs, principal: Principal) -> None:

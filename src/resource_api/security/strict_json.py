@@ -12,6 +12,8 @@ import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 16
+_WHITE_SPACE = " \t\n\r"
+"""RFC 8259 2, and nothing else that Python calls a space."""
 _MAX_CHARACTERS = 20  # of a 64-bit integer, its sign included; int() of many digits is slow
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -25,13 +27,16 @@ def parse_object(document: bytes) -> dict[str, Any]:
     if document.count(b"{") + document.count(b"[") > MAX_DEPTH and _depth(document) > MAX_DEPTH:
         raise UnclearJSONError("nested too deeply")
     try:
-        value = _DECODER.decode(document.decode("utf-8"))
+        text = document.decode("utf-8").strip(_WHITE_SPACE)
+        value, end = _DECODER.raw_decode(text)
         if b"\\u" in document:
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escaped lone surrogate has no UTF-8
     except UnclearJSONError:
         raise
     except (ValueError, RecursionError) as error:
         raise UnclearJSONError("not JSON") from error
+    if end != len(text):
+        raise UnclearJSONError("something behind it")
     if not isinstance(value, dict):
         raise UnclearJSONError("not an object")
     return value

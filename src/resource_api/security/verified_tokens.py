@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from resource_api.clock import Clock
 from resource_api.security.principal import Principal
@@ -12,8 +12,7 @@ from resource_api.security.principal import Principal
 MAX_REMEMBERED = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
+class _Remembered(NamedTuple):
     principal: Principal
     keys_until: float
 

@@ -130,7 +130,7 @@ def bff(config: Path, port: int) -> Service:
 
 def api(config: Path, port: int) -> Service:
     """The resource API under the settings of a file."""
-    options = ("--config", str(config), "--port", str(port))
+    options = ("--config", str(config), "--port", str(port), "--log-style", "console")
     return Service(name="api", command=(str(BIN / "resource-api"), "serve", *options), port=port, ready=_livez(port))
 
 

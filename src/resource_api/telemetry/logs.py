@@ -21,6 +21,7 @@ _QUIET = {
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
     "aiosqlite": logging.WARNING,
+    "alembic.runtime.plugins": logging.WARNING,
     "uvicorn.error": logging.INFO,
 }
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks import relay
+from tests.benchmarks import relay, sessions
 
 
 def _api() -> None:
@@ -14,7 +14,7 @@ def _api() -> None:
     subprocess.run(["deploy/local/bench.sh"], check=True)
 
 
-BENCHES: dict[str, Callable[[], None]] = {"relay": relay.main, "api": _api}
+BENCHES: dict[str, Callable[[], None]] = {"relay": relay.main, "api": _api, "sessions": sessions.main}
 
 
 def main() -> None:

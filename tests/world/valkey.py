@@ -127,6 +127,17 @@ def running_valkey(folder: Path | None = None, **options: str) -> Iterator[Valke
         yield server
 
 
+@contextlib.contextmanager
+def running_sentinel(folder: Path, name: str, primary: Valkey) -> Iterator[Valkey]:
+    """A Sentinel until the block ends."""
+    sentinel = Valkey(folder)
+    try:
+        sentinel.start_sentinel(name, primary)
+        yield sentinel
+    finally:
+        sentinel.kill()
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -31,7 +31,7 @@ async def check_cookie_budget(settings: BFFSettings, clock: Clock) -> Finding:
     ledger = open_ledger("memory", clock)
     vault = vault_of(settings, ledger, clock)
     try:
-        cookies = await vault.keep_session(_usual_session(settings, clock), Jar.read([]))
+        cookies = await vault.keep_session(usual_session(settings, clock), Jar.read([]))
     except SessionTooLarge:
         usual = f"a usual session of the profile {settings.authority.profile}"
         return failed(
@@ -46,7 +46,8 @@ async def check_cookie_budget(settings: BFFSettings, clock: Clock) -> Finding:
     return passed("cookie budget", f"a usual session takes {size} of {settings.session.max_cookie_bytes} bytes.")
 
 
-def _usual_session(settings: BFFSettings, clock: Clock) -> Session:
+def usual_session(settings: BFFSettings, clock: Clock) -> Session:
+    """A session with tokens as large as this kind of server's."""
     access, refresh, identity = _SIZES[settings.authority.profile]
     now = clock.now()
     tokens = TokenSet(

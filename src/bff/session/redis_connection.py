@@ -26,7 +26,7 @@ from bff.telemetry.logs import get_logger
 PATIENCE: Final = 0.25  # seconds that one question may take (B14)
 BLOCK_SECONDS: Final = 0.25  # how long the listener waits for news
 CAUTION: Final = 6.0  # seconds in which another primary may not know what was sent (rule F12)
-_CONNECTIONS: Final = 64
+_CONNECTIONS: Final = 16
 _WAIT_MS: Final = 100
 _FAILURES, _OPEN_SECONDS = 3, 0.5
 _PROBE_SECONDS: Final = 1.0
@@ -49,8 +49,11 @@ class RedisStore:
         self.address = address
         self._clock = clock
         self._patience = patience
-        self._client = _client(address, self._greet, patience=patience, connections=_CONNECTIONS)
-        self._listener = _client(address, self._greet, patience=patience + BLOCK_SECONDS, connections=1)
+        self._client, asked = _client(address, self._greet, patience=patience, connections=_CONNECTIONS)
+        self._listener, others = _client(address, self._greet, patience=patience + BLOCK_SECONDS, connections=1)
+        self._sentinels = [*asked, *others]
+        # Redis-py's own pools differ in what they do when they are empty: behind a Sentinel they fail at once.
+        self._turns = asyncio.Semaphore(_CONNECTIONS)
         self._breaker = _Breaker(clock)
         self._interrupted = False
         self._cautious_until = 0.0
@@ -101,6 +104,8 @@ class RedisStore:
         """Close every connection."""
         await self._client.aclose(close_connection_pool=True)
         await self._listener.aclose(close_connection_pool=True)
+        for sentinel in self._sentinels:
+            await sentinel.aclose()
 
     async def _evaluate(
         self,
@@ -126,8 +131,13 @@ class RedisStore:
 
     async def _guarded(self, work: Callable[[], Any], seconds: float) -> Any:  # noqa: ANN401 — the same
         self._breaker.admit()
+
+        async def in_turn() -> Any:  # noqa: ANN401 — the same
+            async with self._turns:
+                return await work()
+
         try:
-            answer = await self._translated(work, seconds)
+            answer = await self._translated(in_turn, seconds)
         except SessionStoreUnavailable:
             self._breaker.failed()
             raise
@@ -229,8 +239,8 @@ def probe(address: RedisAddress) -> StoreFacts | None:
         return None
 
 
-def _client(address: RedisAddress, greet: Any, *, patience: float, connections: int) -> Any:  # noqa: ANN401 — redis-py's own types are incomplete
-    """A client whose connections nobody repeats a command on."""
+def _client(address: RedisAddress, greet: Any, *, patience: float, connections: int) -> tuple[Any, list[Any]]:  # noqa: ANN401 — redis-py's own types are incomplete
+    """A client that repeats nothing by itself, and those of the Sentinels that it asks for the primary."""
     options: dict[str, Any] = {
         **_options(address),
         "retry": Retry(NoBackoff(), 0),
@@ -239,6 +249,7 @@ def _client(address: RedisAddress, greet: Any, *, patience: float, connections: 
         "redis_connect_func": greet,
     }
     client: Any
+    sentinels: list[Any] = []
     if address.service is None:
         host, port = address.hosts[0]
         kind = SSLConnection if address.tls else Connection
@@ -251,13 +262,14 @@ def _client(address: RedisAddress, greet: Any, *, patience: float, connections: 
         if address.tls:
             asked["ssl_ca_certs"] = address.ca_file
         found = _sentinel(list(address.hosts), sentinel_kwargs=asked)
+        sentinels = found.sentinels
         client = Redis(
             connection_pool=_sentinel_pool(
                 address.service, found, max_connections=connections, ssl=address.tls, **options
             )
         )
     client.set_response_callback("INFO", lambda reply, **_: reply)
-    return client
+    return client, sentinels
 
 
 def _options(address: RedisAddress) -> dict[str, Any]:

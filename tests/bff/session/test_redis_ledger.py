@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -19,7 +20,7 @@ from tests.bff.session.ledger_suite import DAY, LOGIN, ONE, OTHER, SID, LedgerSu
 from tests.bff.session.session_world import NOW, a_session, tokens, until
 from tests.world.clock import MovableClock
 from tests.world.ports import free_port
-from tests.world.valkey import Valkey, running_valkey
+from tests.world.valkey import Valkey, running_sentinel, running_valkey
 
 
 @pytest.fixture(scope="module")
@@ -353,3 +354,17 @@ def test_a_redis_ledger_keeps_every_promise_of_a_ledger(valkey: Valkey) -> None:
     ledger: Ledger = a_ledger(valkey, MovableClock(NOW))
     assert ledger.durable
     assert ledger.instance == a_ledger(valkey, MovableClock(NOW)).instance
+
+
+@pytest.mark.req("F12", "F10")
+async def test_behind_a_sentinel_a_crowd_waits_its_turn(clock: MovableClock, tmp_path: Path) -> None:
+    """Three hundred questions at once share a few connections to the primary that the Sentinel names; none fails."""
+    with running_valkey() as primary, running_sentinel(tmp_path, "main", primary) as sentinel:
+        address = RedisAddress.parse(f"redis+sentinel://127.0.0.1:{sentinel.port}/main")
+        ledger = RedisLedger(address, clock, patience=2.0)
+        await ledger.catch_up()
+        await asyncio.gather(*(ledger.successor(SID, number) for number in range(300)))
+        assert primary.info()["connected_clients"] < 25
+        await ledger.end(an_ending())
+        assert ledger.view.has_ended(SID)
+        await ledger.aclose()

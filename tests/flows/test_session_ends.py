@@ -92,6 +92,26 @@ async def test_the_page_is_told_both_ends(brief: House) -> None:
     assert abs(session["idle_expires_at"] - (began + 500 + 600)) < 2
 
 
+@pytest.mark.req("F5", "F19")
+async def test_an_upload_that_arrives_late_is_no_evidence_of_idleness(brief: House) -> None:
+    """Its cookies are those of its beginning: it is refused, and the session that was used meanwhile is not touched."""
+    tab = brief.browser().tab()
+    await brief.sign_in(tab)
+    await brief.user(tab)
+    sent = (brief.cookie_header(tab.browser), ("x-csrf", "1"), ("origin", brief.origin))
+    for _ in range(2):
+        brief.clock.advance(400)
+        assert (await tab.api("/api/todolist")).status_code == 200
+    late = await brief.sends(
+        "/api/todolist", *sent, ("content-type", "application/json"), method="POST", body=b'{"description": "late"}'
+    )
+    assert (problem_of(late), late.json()["reason"]) == ("session-ended", "idle")
+    assert "set-cookie" not in late.headers
+    await brief.settle()
+    assert brief.record.revocations == {}
+    assert (await tab.api("/api/todolist")).status_code == 200
+
+
 async def test_asking_who_is_there_is_never_an_error(brief: House) -> None:
     """An ended session is told as anonymous with 200; only calls that need it are refused."""
     tab = brief.browser().tab()

@@ -38,7 +38,7 @@ def with_cookies(response: Response, cookies: tuple[SetCookie, ...] | list[SetCo
 @router.get("/bff/login", dependencies=[Depends(guarded("navigation"))])
 async def login(services: ServicesOf, query: Query, jar: Cookies) -> Response:
     """Begin a sign-in; the transaction names the session it will replace, because the callback cannot see it (F23)."""
-    presented = await services.vault.find_session(jar)
+    presented = await services.vault.find_session(jar, bodiless=True)
     replaces = None if presented.session is None else presented.session.sid
     asked = replace(parse_login_request(query), replaces=replaces)
     authorization, transaction = await services.relying_party.begin_login(asked)

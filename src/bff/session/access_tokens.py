@@ -126,7 +126,9 @@ class AccessTokens:
     def revoke_presented(self, presented: Presented) -> None:
         """Revoke the refresh token of a session that ended while nobody could read it: its cookie is here now (F9)."""
         refusal, session = presented.refusal, presented.presented
-        if session is None or not isinstance(refusal, SessionEnded) or refusal.reason in _NOTHING_TO_REVOKE:
+        if session is None or not presented.evident:
+            return
+        if not isinstance(refusal, SessionEnded) or refusal.reason in _NOTHING_TO_REVOKE:
             return
         sid = mark_of_sid(session.sid)
         if sid not in self._revoked:

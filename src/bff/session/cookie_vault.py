@@ -111,6 +111,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         if self._view.newest_generation(opened.marks.sid) > opened.session.generation:
             newest = await self._follow(opened)
         presented = self._judged(jar, opened, newest)
+        self._note_its_time(presented, (newest or opened).session, bodiless=bodiless)
         if newest is None and bodiless and isinstance(presented.refusal, SessionSuperseded):
             await self._weigh(presented, opened)
         return presented
@@ -227,8 +228,6 @@ class CookieVault(LoginCookies, SignOutCookies):
         last = min(now, max(self._sessions.last_activity(opened, jar), session.active_at))
         refusal: SessionError | None = None
         reason = self._over(opened, session, now, last)
-        if reason in _BY_TIME:
-            self._by_time.found(session, reason)
         if reason is None and self._sessions.named_out(opened, jar):
             reason = Reason.SIGNED_OUT
         if reason is not None:
@@ -245,6 +244,15 @@ class CookieVault(LoginCookies, SignOutCookies):
             refusal=refusal,
         )
 
+    def _note_its_time(self, presented: Presented, session: Session, *, bodiless: bool) -> None:
+        """Tell an end by time once. An upload may be late by as long as it is: of idleness it is no evidence (F5)."""
+        refusal = presented.refusal
+        if not isinstance(refusal, SessionEnded) or refusal.reason not in _BY_TIME:
+            return
+        presented.evident = bodiless or refusal.reason != Reason.IDLE
+        if presented.evident:
+            self._by_time.found(session, Reason(refusal.reason))
+
     def _over(self, opened: OpenedSession, session: Session, now: float, last_activity: float) -> Reason | None:
         ending = self._view.ended(opened.marks, session.id_token_issued_at)
         if ending is not None:
@@ -257,7 +265,7 @@ class CookieVault(LoginCookies, SignOutCookies):
     def _due_to_refused(self, presented: Presented) -> list[SetCookie]:
         """Only an ended session's cookies are taken back; what does not open may be another replica's to open (F21)."""
         refusal = presented.refusal
-        if not isinstance(refusal, SessionEnded) or refusal.reason == Reason.REPLACED:
+        if not isinstance(refusal, SessionEnded) or refusal.reason == Reason.REPLACED or not presented.evident:
             return []
         return self.deletions(presented.jar)
 

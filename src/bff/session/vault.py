@@ -44,6 +44,7 @@ class Presented:
 
     ``session`` is the newest generation that is known, which may be newer than the one presented. ``last_activity`` is
     the later of what the seal and the idle stamp say (rule F19); ``sealed_at`` is when ``session`` was sealed.
+    A refusal that is not ``evident`` is this request's alone: it says nothing of the session, and touches no cookie.
     """
 
     jar: Jar
@@ -53,6 +54,7 @@ class Presented:
     last_activity: float = 0.0
     sealed_at: float = 0.0
     refusal: SessionError | None = None
+    evident: bool = True
 
     @property
     def presented_generation(self) -> int:

@@ -123,7 +123,7 @@ async def test_the_refresh_token_of_an_ended_session_is_revoked_when_its_cookie_
     else:
         await house.another().vault.end_session(session, Reason(how))
         house.clock.advance(1)
-    presented = await house.present(jar)
+    presented = await house.process.vault.find_session(jar, bodiless=True)
     house.access.revoke_presented(presented)
     await settle()
     await house.access.aclose()

@@ -151,6 +151,7 @@ def test_a_misspelt_variable_stops_the_start(write: Any, monkeypatch: pytest.Mon
     assert any("BFF_SESION__IDLE" in cause for cause in refused(write(GOOD)))
 
 
+@pytest.mark.req("K-21", "K-52", "F14")
 def test_a_tenant_is_enough_for_entra(write: Any) -> None:
     """Subdomain and tenant id give the issuer on the GUID host and the metadata on the subdomain's (K-21)."""
     tenant = "0f6f7b1e-7f0d-4c2c-8d1c-3d9e3f0a9b11"

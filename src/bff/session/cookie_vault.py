@@ -24,13 +24,12 @@ from bff.session.replaced import Replaced
 from bff.session.session_cookies import SessionCookies
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.successor import Successor
-from bff.session.vault import CookieBudget, Presented
+from bff.session.vault import LATE_SECONDS, CookieBudget, Presented
 from bff.telemetry.logs import get_logger
 
 _MEMORY = 64 * 1024 * 1024
 _SLIDE_EVERY = 60.0
 _ACKNOWLEDGED = 60.0  # seconds that an older generation is still followed after a newer one was presented (rule F4)
-_LATE = 5.0  # seconds after an ending in which nobody can have signed in again in the same browser
 _MOST_HOPS = 8
 _BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
 _COINCIDENCE = 5.0  # seconds in which an expired generation may come again: the page repeats its call (rule F5)
@@ -126,7 +125,7 @@ class CookieVault(LoginCookies, SignOutCookies):
             return self._due_to_refused(presented)
         ending = self._view.ended(marks, session.id_token_issued_at)
         if ending is not None:
-            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > _LATE
+            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > LATE_SECONDS
             return [] if late else self.deletions(presented.jar)
         due: list[SetCookie] = []
         newer = self._sessions.newer_than(marks, presented.presented_generation)

@@ -27,14 +27,13 @@ from bff.session.redis_records import Record, RedisRecords
 from bff.session.replaced import Replaced
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.ticket import Ticket, TicketedSession
-from bff.session.vault import CookieBudget, Presented
+from bff.session.vault import LATE_SECONDS, CookieBudget, Presented
 from bff.telemetry.logs import get_logger
 
 _MEMORY = 64 * 1024 * 1024
 _SLIDE_EVERY = 60.0
 _DRAIN = 5.0
 _BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
-_LATE = 5.0  # seconds after an ending in which nobody can have signed in again in the same browser
 
 _log = get_logger(__name__)
 
@@ -121,7 +120,7 @@ class RedisVault(LoginCookies, SignOutCookies):
             return self.deletions(presented.jar) if due else []
         ending = self._view.ended(marks, session.id_token_issued_at)
         if ending is not None:
-            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > _LATE
+            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > LATE_SECONDS
             return [] if late else self.deletions(presented.jar)
         if slides:
             self._slide(presented.jar, marks)

@@ -18,6 +18,11 @@ from bff.session.model import Lifetimes, Session
 __all__ = ["CookieBudget", "Landing", "Lifetimes", "Presented", "SessionVault"]
 
 
+LATE_SECONDS = 0.5
+"""After an ending, how long nobody can have signed in again in the same browser: where the person is still signed in
+at the authorization server, that takes three round trips and no form."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CookieBudget:
     """What all our cookies together may take of a request's head, in bytes (rule F21)."""

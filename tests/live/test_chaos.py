@@ -17,9 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urljoin
 
+import httpx
 import pytest
 
+from local_authority import seeds
+from tests.benchmarks.sign_in import Person, _Form
 from tests.world.replicas import Mode, Replicas, Reply, Stores, get, replicated
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "0"))  # 0: the short form
@@ -398,3 +402,40 @@ async def test_keys_rotation(site: Site, fault: str) -> None:
     told.token_calls = site.replicas.refreshes() - before
     assert (told.logouts, told.token_calls) == (0, 6 * told.rounds)
     told.keep()
+
+
+@pytest.mark.req("BCL-1", "BCL-3", "E3", "F10", "F28")
+@pytest.mark.parametrize("site", ["sessions", "ledger"], indirect=True, scope="module")
+async def test_a_sign_out_at_the_authority_ends_streams_on_every_replica_within_a_second(site: Site) -> None:
+    """The logout token reaches one replica; the streams that the others hold say why, and end."""
+    person, public = Person(seeds.ADA.email, seeds.ADA.password), site.replicas.public_url
+    await asyncio.to_thread(person.sign_in, f"{public}/bff/login")
+    streams = [asyncio.create_task(stream(site, replica, person.cookie(public))) for replica in (1, 2)]
+    await asyncio.sleep(0.5)
+    assert not any(one.done() for one in streams)
+    began = time.monotonic()
+    await asyncio.to_thread(sign_out_at_the_authority, site, person)
+    heard = time.monotonic()
+    ended = await asyncio.gather(*streams)
+    assert all(b"event: session-ended" in told and b"backchannel" in told for _, told in ended)
+    assert max(at for at, _ in ended) - heard <= 1.0
+    assert all(at > began for at, _ in ended)
+
+
+async def stream(site: Site, replica: int, cookie: str) -> tuple[float, bytes]:
+    """All that one replica says in a stream of events, and when it ended."""
+    host = site.replicas.public_url.removeprefix("http://")
+    reply = await get(site.replicas.ports[replica], "/bff/events", host, cookie)
+    assert reply.status == 200
+    return time.monotonic(), reply.body
+
+
+def sign_out_at_the_authority(site: Site, person: Person) -> None:
+    """On its own page, as a person does there; it tells the BFF before it answers."""
+    with httpx.Client(trust_env=False, timeout=10) as http:
+        metadata = http.get(f"{site.replicas.issuer}/.well-known/openid-configuration").json()
+        page = person._follow(http, "GET", metadata["end_session_endpoint"])
+        form = _Form()
+        form.feed(page.text)
+        assert form.action is not None, page.text
+        person._follow(http, "POST", urljoin(str(page.url), form.action), {**form.fields, "action": "sign-out"})

@@ -111,7 +111,7 @@ ENDS: tuple[Callable[[Site, Browser], Awaitable[None]], ...] = (
 )
 
 
-@pytest.mark.req("F2", "F11", "F9", "ATK-54")
+@pytest.mark.req("F2", "F9", "F11")
 async def test_what_is_under_way_undoes_no_sign_out(site: Site) -> None:
     """Every jar that held the session is refused, its grant is dead, and the browser is where its person left it."""
     for number in range(ROUNDS):

@@ -13,11 +13,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+MIGRATING = """
+import asyncio
+from resource_api.todos.database import open_engine
+from resource_api.todos.repository import TodoRepository
+asyncio.run(TodoRepository(open_engine("sqlite+aiosqlite:///todos.sqlite")).migrate())
+"""
 # What each extra must let a program import, and what it must not bring.
 EXTRAS = {
     "bff": ("import bff.app, bff.cli", ("sqlalchemy", "jose")),
     "resource-server": ("import resource_api.security", ("sqlalchemy", "pydantic_settings", "authlib", "uvicorn")),
-    "todo": ("import resource_api.app, resource_api.cli", ("authlib", "itsdangerous")),
+    "todo": (f"import resource_api.app, resource_api.cli\n{MIGRATING}", ("authlib", "itsdangerous", "asyncpg")),
     "redis": ("import redis.asyncio", ("fastapi",)),
     "postgres": ("import asyncpg", ("fastapi",)),
     "otel": ("import opentelemetry.sdk", ("fastapi",)),
@@ -45,10 +51,12 @@ def constraints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_page_and_the_types(wheel: Path) -> None:
-    """The page's files, the authority's templates and the typing markers travel with the code."""
+    """The page's files, the authority's templates, the migrations and the typing markers travel with the code."""
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"bff/pages/index.html", "bff/pages/bff.js", "bff/pages/bff.d.ts", "bff/py.typed"} <= names
     assert {"resource_api/py.typed", "local_authority/py.typed"} <= names
+    migrations = (ROOT / "src/resource_api/todos/migrations").rglob("*.py")
+    assert {path.relative_to(ROOT / "src").as_posix() for path in migrations} <= names
     assert not [name for name in names if name.startswith(("tests/", "deploy/"))]
 
 

@@ -119,6 +119,8 @@ def test_an_issuer_stays_as_it_is_written() -> None:
         ({"database_url": "sqlite+aiosqlite://"}, "no file"),
         ({"database_url": "mysql://u:s3cret@db/x"}, "mysql"),
         ({"database_url": "postgresql://u:s3cret@db"}, "no database"),
+        ({"database_url": "postgresql://u:s3cret@db/x?sslrootcert=/ca.pem"}, "asks for sslrootcert"),
+        ({"database_url": "postgresql://u:s3cret@db/x?sslmode=on"}, "another sslmode"),
         ({"database_url": "not a url"}, "no database URL"),
         ({"database_url": "sqlite+aiosqlite:////nowhere/at/all.sqlite"}, "folder"),
         ({"database_url_file": "/nowhere/url"}, "database_url_file"),

@@ -14,7 +14,7 @@ _SAYS_SOMETHING = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7
 Description = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_DESCRIPTION, pattern=_SAYS_SOMETHING),
-    Field(description="One line of text. Spaces around it are dropped."),
+    Field(description="One line of text. Spaces around it are dropped.", examples=["Water the plants"]),
 ]
 
 

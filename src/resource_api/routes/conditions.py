@@ -15,13 +15,20 @@ from resource_api.todos.model import MAX_ID, Condition
 
 _ELEMENT = re.compile(r'[ \t]*+((?:W/)?"[!#-~]*+")?+[ \t]*+(?:,|\Z)')
 _VERSION = re.compile(r'"([1-9][0-9]{0,18})"', re.ASCII).fullmatch
-_SYNTAX: Final = r'^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$'
 _ANY: Final = "*"
 
 
 def _parameter(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": _SYNTAX}
-    return {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
+    documented = f"{description} `*`, or entity tags with commas between them (RFC 9110 13.1)."
+    schema = {"type": "string"}
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": documented,
+        "example": '"1"',
+        "schema": schema,
+    }
 
 
 READ_ON_CONDITION: Final = {

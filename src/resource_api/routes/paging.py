@@ -24,11 +24,14 @@ _CURSOR: Final = r"^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$"
 
 Limit = Annotated[
     int,
-    Query(ge=1, le=MAX_LIMIT, description="How many to-dos one answer holds at most"),
+    Query(ge=1, le=MAX_LIMIT, description="How many to-dos one answer holds at most", examples=[50]),
     BeforeValidator(one_spelling),
 ]
 Cursor = Annotated[
-    str, Query(pattern=_CURSOR, description="Where the page begins: as the Link of the page before says")
+    str,
+    Query(
+        pattern=_CURSOR, description="Where the page begins: as the Link of the page before says", examples=[BEGINNING]
+    ),
 ]
 
 

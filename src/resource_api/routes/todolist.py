@@ -38,7 +38,9 @@ may_read: Final = requires(scopes=tuple(SCOPES), app_roles=tuple(APP_ROLES))
 may_write: Final = requires(scopes=("ToDoList.ReadWrite",), app_roles=("ToDoList.ReadWrite.All",))
 
 
-TodoId = Annotated[int, Path(ge=1, le=MAX_ID, description="The number of a to-do"), BeforeValidator(one_spelling)]
+TodoId = Annotated[
+    int, Path(ge=1, le=MAX_ID, description="The number of a to-do", examples=[1]), BeforeValidator(one_spelling)
+]
 
 
 def _with(description: str, *headers: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ PATIENCE: Final = 5.0
 
 _SQLITE, _POSTGRESQL = "sqlite+aiosqlite:///todos.sqlite", "postgresql+asyncpg://user@host/todos"
 _DRIVERS: Final = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_OPTIONS: Final = frozenset({"host", "port", "sslmode"})
+_TLS_MODES: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _CONNECTIONS: Final = 5
 _PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
@@ -48,6 +50,10 @@ def _postgresql_faults(parsed: URL) -> list[str]:
         return [f"database_url names no database. Cure: {_POSTGRESQL}"]
     if importlib.util.find_spec("asyncpg") is None:
         return ["database_url names PostgreSQL, whose driver is missing. Cure: pip install 'sealed-bff[postgres]'"]
+    if unknown := parsed.query.keys() - _OPTIONS:
+        return [f"database_url asks for {', '.join(sorted(unknown))}. Cure: only {', '.join(sorted(_OPTIONS))}"]
+    if parsed.query.get("sslmode", "prefer") not in _TLS_MODES:
+        return [f"database_url has another sslmode than there are. Cure: one of {', '.join(_TLS_MODES)}"]
     return []
 
 

@@ -7,8 +7,11 @@ import asyncio
 import pytest
 
 from resource_api.errors import PreconditionFailed, TodoStoreUnavailable, UnknownTodo
+from resource_api.todos.database import open_engine
+from resource_api.todos.migration import NEEDED
 from resource_api.todos.model import MAX_ID, Condition, Todo
 from resource_api.todos.repository import TodoRepository
+from tests.world.postgres import Postgres
 
 ADA, BEN = "ada", "ben"
 AT_1 = Condition(matching=frozenset({1}))
@@ -155,3 +158,37 @@ async def test_a_store_without_tables_is_an_outage(todos: TodoRepository) -> Non
         with pytest.raises(TodoStoreUnavailable) as refusal:
             await call
         assert "secret words" not in str(refusal.value)
+
+
+@pytest.mark.req("P-01")
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg", "postgresql+psycopg"])
+def test_postgresql_is_reached_as_its_own_tools_write_it(scheme: str) -> None:
+    """Whatever driver a URL names, ours is used; ``sslmode`` reaches it, and the password is in no repr."""
+    engine = open_engine(f"{scheme}://ada:s3cret@db.example:5433/todos?sslmode=verify-full")
+    assert engine.url.render_as_string() == "postgresql+asyncpg://ada:***@db.example:5433/todos?ssl=verify-full"
+    assert "s3cret" not in repr(engine)
+
+
+async def test_serving_needs_few_rights(postgres: Postgres) -> None:
+    """A user who may read and write to-dos and read the schema's version can do everything but migrate."""
+    url = postgres.new_database()
+    owner = TodoRepository(open_engine(url))
+    await owner.migrate()
+    await owner.aclose()
+    database = url.partition("@/")[2].partition("?")[0]
+    postgres.run("DROP ROLE IF EXISTS serving")
+    postgres.run("CREATE ROLE serving LOGIN")
+    postgres.run(
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON todos TO serving; GRANT SELECT ON alembic_version TO serving; "
+        "GRANT USAGE ON SEQUENCE todos_id_seq TO serving",
+        database,
+    )
+    serving = TodoRepository(open_engine(url.replace("//todos@", "//serving@")))
+    await serving.prepare()
+    await serving.add(ADA, "x")
+    await serving.describe(1, ADA, "y")
+    await serving.remove(1, ADA)
+    assert await serving.migrate() == (NEEDED, NEEDED)  # nothing to do, so that nothing is asked for
+    await serving.aclose()
+    postgres.run("DROP OWNED BY serving", database)
+    postgres.run("DROP ROLE serving")

@@ -7,6 +7,7 @@ import { copyOf, fill, hush } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { home } from "./home.js";
 import * as notice from "./notice.js";
+import { renew } from "./renewal.js";
 import { announce, follow, isPlain } from "./router.js";
 import { todos } from "./todos.js";
 import { asProblem, explain, nameOf, referenceOf, whyEnded } from "./words.js";
@@ -169,6 +170,7 @@ function settle({ user: now, previous, reason }) {
     view = {};
     hush();
     if (isSigningOut) drafts.drop();
+    if (after === null && reason === "refresh_lost" && renew()) return;
     interruption = interruptionOf(before, after, isSigningOut ? "signed_out" : reason);
     draw({ focus: !isFirst });
   }

@@ -156,7 +156,9 @@ def failed_navigation(error: Exception, trace_id: str) -> Response:
     row = problems.note(error, trace_id)
     # UnknownLogin asks the page's script whether somebody is signed in after all, and goes on if so (rule F23).
     expired = isinstance(error, errors.UnknownLogin)
-    script = "/assets/outcome.js" if expired else ""
+    # login_required may answer the renewal of a session that got lost: the script knows whether there was one (F1).
+    unknown = isinstance(error, errors.AuthorizationRefused) and error.code == "login_required"
+    script = "/assets/outcome.js" if expired else "/assets/unknown-person.js" if unknown else ""
     status = HTTPStatus.OK if expired else row.status
     response = outcome_page(words_for(error), status=status, trace_id=trace_id, script=script)
     for name, value in problems.headers_of(error).items():

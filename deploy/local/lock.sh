@@ -9,7 +9,7 @@ services=(--extra bff --extra todo --extra dev --group build)
 compile "${services[@]}" -o requirements/run.txt
 compile "${services[@]}" --extra redis --extra postgres --group test --group lint -c requirements/run.txt -o requirements/dev.txt
 compile "${services[@]}" --group test --group browser -c requirements/dev.txt -o requirements/browser.txt
-compile "${services[@]}" --group test --group interop -c requirements/dev.txt -o requirements/interop.txt
+compile "${services[@]}" --extra redis --group test --group interop -c requirements/dev.txt -o requirements/interop.txt
 compile --extra bff --group build --group entra -c requirements/run.txt -o requirements/entra.txt
 compile --extra resource-server --group bench -c requirements/run.txt -o requirements/bench.txt
 (cd tests/interop/node && npm install --package-lock-only --omit-lockfile-registry-resolved --silent --no-audit --no-fund)

@@ -3,7 +3,8 @@
 import http from "node:http";
 import { Provider } from "oidc-provider";
 
-const { PORT, ISSUER, PREFIX = "", API, SECRET, BFF, CLIENT_JWKS } = process.env;
+const { PORT, ISSUER, PREFIX = "", API, SECRET, BFF, CLIENT_JWKS, ACCESS_TOKEN_SECONDS = "60" } = process.env;
+const seconds = Number(ACCESS_TOKEN_SECONDS);
 const scopes = "ToDoList.Read ToDoList.ReadWrite";
 const client = {
   redirect_uris: [`${BFF}/bff/callback`],
@@ -12,7 +13,7 @@ const client = {
   grant_types: ["authorization_code", "refresh_token"],
   scope: `openid profile email offline_access ${scopes}`,
 };
-const resource = { scope: scopes, audience: API, accessTokenTTL: 60, accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } };
+const resource = { scope: scopes, audience: API, accessTokenTTL: seconds, accessTokenFormat: "jwt", jwt: { sign: { alg: "RS256" } } };
 
 const provider = new Provider(ISSUER, {
   clients: [
@@ -31,7 +32,7 @@ const provider = new Provider(ISSUER, {
   conformIdTokenClaims: false,
   issueRefreshToken: async (_, one, code) => one.grantTypeAllowed("refresh_token") && code.scopes.has("offline_access"),
   cookies: { keys: ["kept-for-the-length-of-one-test"] },
-  ttl: { AccessToken: 60, IdToken: 600, RefreshToken: 3600, Session: 3600, Grant: 3600, Interaction: 600 },
+  ttl: { AccessToken: seconds, IdToken: 600, RefreshToken: 3600, Session: 3600, Grant: 3600, Interaction: 600 },
   features: {
     devInteractions: { enabled: true },
     revocation: { enabled: true },
@@ -46,8 +47,11 @@ const provider = new Provider(ISSUER, {
   },
 });
 const serve = provider.callback();
+let tokenCalls = 0;
 http
   .createServer((request, response) => {
+    if (request.url === "/counted") return response.end(String(tokenCalls));
+    if (request.method === "POST" && request.url.endsWith("/token")) tokenCalls += 1;
     request.originalUrl = request.url;
     if (PREFIX && request.url.startsWith(PREFIX)) request.url = request.url.slice(PREFIX.length) || "/";
     serve(request, response);

@@ -70,7 +70,7 @@ def a_client(site: Deployment) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=site.public_url, trust_env=False, timeout=30, limits=limits)
 
 
-@pytest.mark.req("F1", "F3", "F4", "F7", "F13", "ADV-2", "ATK-16")
+@pytest.mark.req("F1", "F3", "F4", "F7", "F13", "ADV-2")
 async def test_two_hundred_calls_through_an_expired_session_are_one_token_call(
     site: Deployment, jars: list[dict[str, str]]
 ) -> None:
@@ -85,7 +85,7 @@ async def test_two_hundred_calls_through_an_expired_session_are_one_token_call(
     assert site.world("record")["refusals"] == {}
 
 
-@pytest.mark.req("F2", "F4", "F6", "ATK-18")
+@pytest.mark.req("F2", "F4", "F6")
 async def test_answers_that_overtake_each_other_sign_nobody_out(site: Deployment, jars: list[dict[str, str]]) -> None:
     """The API answers out of order while tokens end twice: a jar may go back to an older cookie, and is led on."""
     site.world("delay", "api", 1.0)
@@ -103,7 +103,7 @@ async def test_answers_that_overtake_each_other_sign_nobody_out(site: Deployment
     assert site.world("record")["refusals"] == {}
 
 
-@pytest.mark.req("F1", "F4", "F6", "F13", "ADV-2", "ATK-16")
+@pytest.mark.req("F1", "F4", "F6", "F13", "ADV-2")
 async def test_a_response_that_is_lost_at_any_point_loses_nothing(site: Deployment, jars: list[dict[str, str]]) -> None:
     """The client goes away between the token call and the headers, and the BFF is restarted: the old cookie works."""
     lost = 0
@@ -132,7 +132,7 @@ async def abandoned(client: httpx.AsyncClient, jar: dict[str, str]) -> bool:
     return False
 
 
-@pytest.mark.req("F1", "F3", "F8", "ATK-16")
+@pytest.mark.req("F1", "F3", "F8")
 @pytest.mark.parametrize("held", ["metadata", "api", "token"])
 async def test_a_killed_process_costs_what_no_client_can_promise_and_no_more(
     site: Deployment, jars: list[dict[str, str]], held: str

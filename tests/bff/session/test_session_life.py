@@ -44,7 +44,7 @@ from bff.session.vault import Presented
 from tests.bff.session.session_world import NOW, Browser, Process, TokenServer, a_process, a_session, tokens, until
 from tests.world.clock import MovableClock
 
-pytestmark = pytest.mark.req("F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "ATK-16", "ATK-17", "ATK-18")
+pytestmark = pytest.mark.req("F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "ATK-19")
 
 READ = Narrow(scope="todo.read")
 OUTAGE = AuthorizationServerUnavailable("timeout")

@@ -32,7 +32,7 @@ async def shown(house: House, jar: Jar, *, bodiless: bool = True) -> Presented:
     return await house.process.vault.find_session(jar, bodiless=bodiless)
 
 
-@pytest.mark.req("F5", "ATK-18")
+@pytest.mark.req("F5")
 async def test_a_copy_that_keeps_coming_ends_the_session(house: House) -> None:
     """The second time, more than five seconds after the first: whoever has the newest loses it too (two strikes)."""
     old = await expired(house)
@@ -73,7 +73,7 @@ async def test_the_first_strike_is_remembered_by_every_worker(house: House) -> N
         (await house.another().vault.find_session(old, bodiless=True)).require()
 
 
-@pytest.mark.req("F5", "F9", "ATK-18")
+@pytest.mark.req("F5", "F9")
 async def test_what_the_copy_holds_is_revoked(house: House) -> None:
     """Once, by the first response that tells of the end: the server may then end the whole family."""
     old = await expired(house)

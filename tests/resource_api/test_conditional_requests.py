@@ -93,15 +93,13 @@ async def test_a_change_that_is_meant_for_one_version(
 
 
 @pytest.mark.parametrize("name", ["If_Match", "If_None_Match"])
-@pytest.mark.parametrize(
-    "value", ["", ",", "2", '"2', '2"', 'w/"2"', "W/2", '"1" "2"', '*, "2"', '"2", *', '"a b"', "**"]
-)
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_a_condition_that_cannot_be_read(api: httpx.AsyncClient, method: str, name: str, value: str) -> None:
+async def test_a_condition_that_cannot_be_read(api: httpx.AsyncClient, name: str) -> None:
     """It is refused, never ignored: whoever sent it wanted something not to happen."""
     await add(api)
-    answer = await change(api, method, mine(**{name: value}))
-    assert (answer.status_code, answer.json()["type"]) == (400, "urn:resource-api:problem:malformed-request")
+    for value in ("", ",", "2", '"2', '2"', 'w/"2"', "W/2", '"1" "2"', '*, "2"', '"2", *', '"a b"', "**"):
+        for method in ("PUT", "DELETE"):
+            answer = await change(api, method, mine(**{name: value}))
+            assert (answer.status_code, answer.json()["type"]) == (400, "urn:resource-api:problem:malformed-request")
     assert (await api.get(ONE, headers=mine())).json()["description"] == "Water plants"
 
 
@@ -138,18 +136,16 @@ async def test_a_condition_tells_nobody_what_exists(
         assert (answer.status_code, answer.json()["type"]) == (404, "urn:resource-api:problem:unknown-todo")
 
 
-@pytest.mark.parametrize(
-    ("value", "status"),
-    [('"1"', 304), ('W/"1"', 304), ('"9", "1"', 304), ("*", 304), ('"2"', 200), ('"abc"', 200), ("1", 400)],
-)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_who_has_it_already_is_told_so(api: httpx.AsyncClient, method: str, value: str, status: int) -> None:
+async def test_who_has_it_already_is_told_so(api: httpx.AsyncClient, method: str) -> None:
     """A reader who names the current tag gets 304 without content, with the tag and never to be stored."""
     await add(api)
-    answer = await api.request(method, ONE, headers=mine(If_None_Match=value))
-    assert answer.status_code == status
-    if status == 304:
-        assert (answer.content, answer.headers["ETag"], answer.headers["Cache-Control"]) == (b"", '"1"', "no-store")
+    for value in ('"1"', 'W/"1"', '"9", "1"', "*"):
+        answer = await api.request(method, ONE, headers=mine(If_None_Match=value))
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == ('"1"', "no-store")
+    for value, status in (('"2"', 200), ('"abc"', 200), ("1", 400)):
+        assert (await api.request(method, ONE, headers=mine(If_None_Match=value))).status_code == status
 
 
 async def test_a_page_has_a_tag_too(api: httpx.AsyncClient) -> None:

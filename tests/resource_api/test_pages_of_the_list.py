@@ -81,24 +81,19 @@ async def test_a_cursor_grants_nothing(api: httpx.AsyncClient) -> None:
     assert joined(await pages(api, f"{LIST}?limit=4", app_token(roles=["ToDoList.Read.All"]))) == mine + theirs
 
 
-@pytest.mark.parametrize("limit", ["0", "-1", str(MAX_LIMIT + 1), "ten", "1.0", "1e2", "01", " 1", "", "1_0", "9" * 99])
-async def test_a_limit_that_is_none(api: httpx.AsyncClient, limit: str) -> None:
+async def test_a_limit_that_is_none(api: httpx.AsyncClient) -> None:
     """A limit that is no number from 1 to the documented maximum is 422, and says so of ``limit``."""
-    answer = await api.get(LIST, params={"limit": limit}, headers=bearing(access_token()))
-    assert (answer.status_code, answer.json()["fields"].keys()) == (422, {"limit"})
+    for limit in ("0", "-1", str(MAX_LIMIT + 1), "ten", "1.0", "1e2", "01", " 1", "", "1_0", "9" * 99):
+        answer = await api.get(LIST, params={"limit": limit}, headers=bearing(access_token()))
+        assert (answer.status_code, answer.json()["fields"].keys()) == (422, {"limit"})
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        *("", "1", "AAAAAAAAAA", "AAAAAAAAAAAA", "AAAAAAAAAAB", "gAAAAAAAAAA"),
-        *("AAAAAAAAAA=", "AAAAA+AAAAA", "ÄAAAAAAAAAA", "AAAAAAAAAAA\n"),
-    ],
-)
-async def test_a_cursor_that_we_never_gave(api: httpx.AsyncClient, cursor: str) -> None:
+async def test_a_cursor_that_we_never_gave(api: httpx.AsyncClient) -> None:
     """What cannot be a cursor of ours is 422, and says so of ``cursor``."""
-    answer = await api.get(LIST, params={"cursor": cursor}, headers=bearing(access_token()))
-    assert (answer.status_code, answer.json()["fields"].keys()) == (422, {"cursor"})
+    too_short_or_long = ("", "1", "AAAAAAAAAA", "AAAAAAAAAAAA", "AAAAAAAAAA=")
+    for cursor in (*too_short_or_long, "AAAAAAAAAAB", "gAAAAAAAAAA", "AAAAA+AAAAA", "ÄAAAAAAAAAA", "AAAAAAAAAAA\n"):
+        answer = await api.get(LIST, params={"cursor": cursor}, headers=bearing(access_token()))
+        assert (answer.status_code, answer.json()["fields"].keys()) == (422, {"cursor"})
 
 
 @pytest.mark.parametrize(("cursor", "shown"), [("AAAAAAAAAAA", 2), ("AAAAAAAAAAE", 1), ("f_________8", 0)])

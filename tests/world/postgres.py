@@ -114,5 +114,5 @@ def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
     try:
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)  # nothing of it is needed any more
         shutil.rmtree(folder)

@@ -84,7 +84,7 @@ async def api(database_url: str, tmp_path: Path, key_host: KeyHost) -> AsyncIter
 
 @pytest.mark.req("A-20", "A-21", "A-22", "A-09")
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink a history takes minutes: each step is a call
     suppress_health_check=[HealthCheck.function_scoped_fixture],

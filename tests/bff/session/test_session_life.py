@@ -49,7 +49,12 @@ pytestmark = pytest.mark.req("F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "AT
 READ = Narrow(scope="todo.read")
 OUTAGE = AuthorizationServerUnavailable("timeout")
 BROWSERS, WORKERS = st.sampled_from([0, 0, 0, 1]), st.integers(0, 1)
-FAULTS = st.sampled_from(["none"] * 5 + ["unreachable", "lost answer"])
+FAULTS = st.sampled_from(["none"] * 5 + ["unreachable", "lost answer", "enter_flight", "flight_sent"])
+
+
+async def _failing(*_: object) -> bool:
+    """A ledger that cannot be written in this moment."""
+    raise SessionStoreUnavailable("disk full")
 
 
 @dataclass
@@ -172,11 +177,15 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(browser=BROWSERS, worker=WORKERS, arrives=st.booleans(), narrow=st.booleans(), fault=FAULTS)
     def call(self, browser: int, worker: int, arrives: bool, narrow: bool, fault: str) -> None:
-        """One call of a tab; its response may get lost, the server be unreachable, its answer get lost (F1)."""
+        """One call of a tab: its response gets lost, the server is down, its answer gets lost (F1), the ledger fails."""
         self.server.lost = int(fault == "lost answer")
         self.server.down = AuthorizationServerUnavailable("refused", sent=False) if fault == "unreachable" else None
+        ledger = self.workers[worker].ledger
+        if fault in {"enter_flight", "flight_sent"}:
+            vars(ledger)[fault] = _failing
         cookies = self.run(self.answered(worker, self.browsers[browser].jar(), narrow=narrow))
         self.server.lost, self.server.down = 0, None
+        vars(ledger).pop(fault, None)
         self.take(browser, cookies if arrives else [])
 
     @rule(browser=BROWSERS, order=st.permutations([0, 1, 2, 3]))

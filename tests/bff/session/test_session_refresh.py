@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from bff.errors import (
     AuthorizationServerUnavailable,
@@ -641,6 +642,23 @@ async def test_an_outage_ends_no_session(house: House, outage: Exception) -> Non
     house.clock.advance(2)
     house.server.down = None
     assert (await house.call()).generation == 2
+
+
+@pytest.mark.req("F8", "BBA-17")
+async def test_refused_credentials_are_an_alarm(house: House, log: CapturingLogger) -> None:
+    """An outage is a warning; that the server refuses us is an error with its cure, for no time mends it."""
+    await house.sign_in()
+    house.until_the_token_ends()
+    house.server.down = AuthorizationServerUnavailable("503", answered=True)
+    await house.call()
+    house.clock.advance(1.1)
+    house.until_the_token_ends(left=-1)
+    house.server.down = ClientRefused("invalid_client")
+    with pytest.raises(ClientRefused):
+        await house.call()
+    levels = {call.args[0]: call.method_name for call in log.calls}
+    assert (levels["refresh_failed"], levels["client_refused"]) == ("warning", "error")
+    assert (await house.present()).require().generation == 1
 
 
 @pytest.mark.req("F1", "F8")

@@ -10,7 +10,7 @@ import pytest
 from local_authority.grants import Grant
 from local_authority.misbehaving.misbehaviours import Misbehaviour
 from tests.world.browser import Tab
-from tests.world.house import GRACE, House, opened_house
+from tests.world.house import GRACE, House, opened_house, problem_of
 
 
 @pytest.fixture
@@ -86,6 +86,28 @@ async def test_a_browser_that_keeps_no_cookie_leaves_no_grant(house: House) -> N
     assert visit.heading == "Your browser did not keep the sign-in"
     await house.settle()
     assert len(alive(house)) == 2
+
+
+@pytest.mark.req("OIDC-5", "ATK-58")
+@pytest.mark.parametrize("fault", ["a rule", "somebody else"])
+async def test_a_refresh_that_shows_another_person_leaves_no_grant(tmp_path: Path, fault: str) -> None:
+    """Whoever may not be here any more, or is somebody else now: the session ends, and its renewed grant with it."""
+    rule = {"claim": "department", "equals": "tests"}
+    settings = {"authority": {"require": [rule]}}
+    async with opened_house(tmp_path, access_token_seconds=300, settings=settings) as house:
+        house.misbehaviours.id_token["department"] = "tests"
+        tab = house.browser().tab()
+        await house.sign_in(tab)
+        await house.user(tab)
+        house.clock.advance(301)
+        if fault == "a rule":
+            house.misbehaviours.refreshed_id_token["department"] = "elsewhere"
+        else:
+            house.misbehaviours.begin(Misbehaviour.REFRESHED_ID_TOKEN_OTHER_SUBJECT)
+        answer = await tab.api("/api/todolist")
+        assert (problem_of(answer), answer.json()["reason"]) == ("session-ended", "refresh_refused")
+        await house.settle()
+        assert alive(house) == []
 
 
 @pytest.mark.req("F23", "F2")

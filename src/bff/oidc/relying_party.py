@@ -162,8 +162,12 @@ class RelyingParty:
         asked = {} if narrow is None else narrow.parameters()
         members = await self._client.renew(server, refresh_token=tokens.refresh_token, narrow=asked)
         renewed = self._continued(tokens, members)
-        renewed_claims = await self._verify_refreshed(renewed, claims)
-        require(self._registration.require, {**claims, **(renewed_claims or {})})
+        try:
+            renewed_claims = await self._verify_refreshed(renewed, claims)
+            require(self._registration.require, {**claims, **(renewed_claims or {})})
+        except BFFError:
+            await self._give_back(renewed)
+            raise
         return Refreshed(tokens=renewed, claims=renewed_claims)
 
     async def client_token(self, *, scope: str = "", resource: str = "", audience: str = "") -> TokenSet:

@@ -98,7 +98,7 @@ async def stale_generation(house: House, tab: Tab) -> None:
     house.clock.advance(290)
     assert (await tab.api("/api/todolist")).status_code == 200
     assert (await tab.api("/api/todolist")).status_code == 200
-    await asyncio.gather(*house.bff.state.services.vault._background)  # the acknowledgement, which nobody waits for
+    await house.bff.state.services.vault.aclose()  # the acknowledgement, which nobody waits for
     house.clock.advance(61)
     newest = tab.browser.kept()
     tab.browser.cookies = dict(old)

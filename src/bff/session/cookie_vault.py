@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
 
 from bff.clock import Clock
 from bff.errors import NoSession, SessionEnded, SessionError, SessionStoreUnavailable, SessionSuperseded
@@ -15,6 +12,7 @@ from bff.session.audit import EndsByTime
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
 from bff.session.endings import Ending, Reason
+from bff.session.generations import Generations
 from bff.session.ledger import Ledger
 from bff.session.login_cookies import LoginCookies
 from bff.session.marks import Marks, mark_of_sid, tag
@@ -23,18 +21,12 @@ from bff.session.opened import OpenedSession
 from bff.session.replaced import Replaced
 from bff.session.session_cookies import SessionCookies
 from bff.session.sign_out_cookies import SignOutCookies
-from bff.session.successor import Successor
 from bff.session.vault import LATE_SECONDS, CookieBudget, Presented
-from bff.telemetry.logs import get_logger
 
 _MEMORY = 64 * 1024 * 1024
 _SLIDE_EVERY = 60.0
-_ACKNOWLEDGED = 60.0  # seconds that an older generation is still followed after a newer one was presented (rule F4)
-_MOST_HOPS = 8
 _BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
 _COINCIDENCE = 5.0  # seconds in which an expired generation may come again: the page repeats its call (rule F5)
-
-_log = get_logger(__name__)
 
 
 class CookieVault(LoginCookies, SignOutCookies):
@@ -66,7 +58,6 @@ class CookieVault(LoginCookies, SignOutCookies):
         # Under an idle time of a minute, a stamp a minute would let a session end that is used all the while.
         self._slide_every = min(_SLIDE_EVERY, self.lifetimes.idle / 4)
         self._view = ledger.view
-        self._background: set[asyncio.Task[None]] = set()
         self._by_time = EndsByTime()
         self._replaced = Replaced(ledger, clock)
         self._sessions = SessionCookies(
@@ -77,6 +68,7 @@ class CookieVault(LoginCookies, SignOutCookies):
             keep_id_token=keep_id_token,
             memory_bytes=memory_bytes,
         )
+        self._generations = Generations(ledger, self._sessions, clock)
 
     @property
     def foreign_seals(self) -> int:
@@ -105,10 +97,10 @@ class CookieVault(LoginCookies, SignOutCookies):
         if not self._ledger.fresh:
             await self._ledger.catch_up()
         if not opened.acknowledged:
-            self._acknowledge(opened)
+            self._generations.acknowledge(opened)
         newest: OpenedSession | None = opened
         if self._view.newest_generation(opened.marks.sid) > opened.session.generation:
-            newest = await self._follow(opened)
+            newest = await self._generations.follow(opened)
         presented = self._judged(jar, opened, newest)
         self._note_its_time(presented, (newest or opened).session, bodiless=bodiless)
         if newest is None and bodiless and isinstance(presented.refusal, SessionSuperseded):
@@ -141,26 +133,11 @@ class CookieVault(LoginCookies, SignOutCookies):
 
         ``presented`` is the older generation on whose behalf this happens: its path is shortened to the newest (F4).
         """
-        opened = self._sessions.seal(after)
-        if not await self._keep_successor(before, opened):
-            return await self.newest(before)
-        self._sessions.newest_of(opened)
-        if presented is not None and presented.generation < before.generation:
-            with suppress(SessionStoreUnavailable):  # the long way is still there
-                await self._ledger.shorten_path(opened.marks.sid, _successor(presented, opened))
-        return after
+        return await self._generations.keep(before, after, presented)
 
     async def newest(self, session: Session) -> Session:
         """The newest generation reachable from this one; raises ``SessionSuperseded`` where the way there is closed."""
-        await self._ledger.catch_up(at_once=True)
-        mark = Marks.of(session).sid
-        while session.generation < self._view.newest_generation(mark):
-            found = await self._next(mark, session)
-            if found is None:
-                raise SessionSuperseded
-            self._sessions.newest_of(found)
-            session = found.session
-        return session
+        return await self._generations.newest(session)
 
     def ended(self, session: Session) -> Reason | None:
         """Why this session is over, or None; time is not asked."""
@@ -213,7 +190,7 @@ class CookieVault(LoginCookies, SignOutCookies):
     async def aclose(self) -> None:
         """Finish what runs in the background; the ledger is closed by whoever opened it."""
         await self.close_logins()
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._generations.aclose()
 
     async def _newest_readable(self, session: Session) -> Session:
         try:
@@ -276,56 +253,3 @@ class CookieVault(LoginCookies, SignOutCookies):
             if now - first > _COINCIDENCE:
                 await self.end_session(session, Reason.STALE_GENERATION)
                 presented.refusal = SessionEnded(Reason.STALE_GENERATION)
-
-    async def _follow(self, opened: OpenedSession) -> OpenedSession | None:
-        """From an older generation to the newest, along the ledger's successors; None once that way has lapsed."""
-        current = opened
-        for _ in range(_MOST_HOPS):
-            found = await self._next(opened.marks.sid, current.session)
-            if found is None:
-                return None
-            current = found
-            if current.session.generation >= self._view.newest_generation(opened.marks.sid):
-                self._sessions.newest_of(current)
-                return current
-        return None
-
-    async def _next(self, mark: bytes, session: Session) -> OpenedSession | None:
-        successor = await self._ledger.successor(mark, session.generation)
-        value = None if successor is None else successor.value_for(session)
-        found = None if value is None else self._sessions.open(value)
-        if found is None or found.session.sid != session.sid or found.session.generation <= session.generation:
-            return None
-        return found
-
-    async def _keep_successor(self, before: Session, opened: OpenedSession) -> bool:
-        """Whether this generation is the one that stands.
-
-        The old refresh token is spent by now: where the ledger fails, the answer under way still carries the new one.
-        """
-        mark, until = opened.marks.sid, opened.session.absolute_end
-        try:
-            return await self._ledger.keep_successor(mark, _successor(before, opened), until)
-        except SessionStoreUnavailable as error:
-            _log.error("successor_not_kept", detail=error.detail)
-            self._view.learn_generation(mark, opened.session.generation, until)
-            return True
-
-    def _acknowledge(self, opened: OpenedSession) -> None:
-        """The browser holds this generation, so that the way from older ones may lapse; nobody waits for that."""
-        opened.acknowledged = True
-        until = self._clock.now() + _ACKNOWLEDGED
-        self._run(self._ledger.acknowledge(opened.marks.sid, opened.session.generation, until))
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        async def quietly() -> None:
-            with suppress(SessionStoreUnavailable):  # an entry that lives longer than it must harms nobody
-                await work
-
-        task = asyncio.create_task(quietly())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-
-
-def _successor(before: Session, newest: OpenedSession) -> Successor:
-    return Successor.of(before, newest=newest.session.generation, value=newest.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import CapturingLogger
 
-from bff.session import access_tokens, cipher, cookie_vault, login_cookies, refresher, session_cookies, sign_out_cookies
+from bff.session import access_tokens, cipher, generations, login_cookies, refresher, session_cookies, sign_out_cookies
 from bff.session.ledger import FileLedger, Ledger, MemoryLedger
 from tests.bff.session.session_house import House
 from tests.world.clock import MovableClock
@@ -18,7 +18,7 @@ pytest.register_assert_rewrite("tests.bff.session.ledger_suite")
 def log(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
     """What the session's modules say, however logging is configured."""
     capturing = CapturingLogger()
-    for module in (access_tokens, cipher, cookie_vault, login_cookies, refresher, session_cookies, sign_out_cookies):
+    for module in (access_tokens, cipher, generations, login_cookies, refresher, session_cookies, sign_out_cookies):
         monkeypatch.setattr(module, "_log", capturing)
     return capturing
 

@@ -19,6 +19,7 @@ from bff.errors import (
     SessionSuperseded,
     SessionTooLarge,
 )
+from bff.oidc.messages import Narrow
 from bff.session import access_tokens
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookies import Jar
@@ -219,6 +220,20 @@ async def test_a_lost_response_loses_nothing_however_often(house: House) -> None
     entry = await house.process.ledger.successor(mark_of_sid(session.sid), 1)
     assert entry is not None
     assert entry.newest == 6
+
+
+@pytest.mark.req("F4", "C6")
+async def test_a_way_of_many_steps_is_followed_to_its_end(house: House) -> None:
+    """Tokens for a dozen APIs made a dozen generations at once, and the browser holds one from among them."""
+    await house.sign_in()
+    jars = []
+    for number in range(24):
+        presented = await house.present()
+        await house.access.fresh_for(presented, Narrow(scope=str(number)))
+        if number == 3:
+            house.answer(presented)
+            jars.append(house.browser.jar())
+    assert (await house.another().vault.find_session(jars[0])).require().generation == 25
 
 
 @pytest.mark.req("F4", "F13")

@@ -516,7 +516,7 @@ def test_nothing_presented_shows_a_token() -> None:
 async def test_closing_waits_for_what_runs_behind() -> None:
     """A vault that is closed has no task left."""
     process = a_process()
-    process.vault._run(process.ledger.acknowledge(b"sid", 2, NOW))
+    process.vault._generations._background.run(process.ledger.acknowledge(b"sid", 2, NOW))
     await process.vault.aclose()
     await settle()
-    assert process.vault._background == set()
+    assert process.vault._generations._background._tasks == set()

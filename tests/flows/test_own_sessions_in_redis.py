@@ -1,0 +1,98 @@
+"""Own sessions, and an operator's hands, where sessions or their ledger lie in a real Valkey: on any replica alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.app import create_app as create_bff
+from bff.wiring import operator_of
+from tests.world.browser import Tab
+from tests.world.house import BFF_ORIGIN, GRACE, House, opened_house
+from tests.world.valkey import Valkey, running_valkey
+
+SOON = 2.0  # seconds: a quarter of one is promised, the machine that runs this may be slow
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Valkey]:
+    """One server for the module."""
+    with running_valkey(appendonly="yes") as server:
+        yield server
+
+
+@pytest.fixture(params=["sessions", "ledger"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey) -> AsyncIterator[House]:
+    """A house whose BFF has its sessions, or its ledger, in Valkey, and is one of three machines."""
+    stored: dict[str, Any] = {"store": "redis", "ledger": None} if request.param == "sessions" else {"ledger": "redis"}
+    settings = {"session": {**stored, "redis_url": valkey.url, "machines": 3}}
+    async with opened_house(tmp_path, settings=settings) as running:
+        yield running
+
+
+async def signed_in(house: House, person: Any = None) -> Tab:
+    """A tab with the page of somebody who is signed in."""
+    tab = house.browser().tab()
+    await house.sign_in(tab, *(() if person is None else (person,)))
+    await house.user(tab)
+    return tab
+
+
+async def ended_soon(tab: Tab) -> str | None:
+    """Why this tab's session ended, once the process that answers has heard of it; None where it lives on."""
+    for _ in range(int(SOON / 0.05)):
+        answer = await tab.api("/api/todolist")
+        if answer.status_code == 401:
+            reason: str = answer.json()["reason"]
+            return reason
+        await asyncio.sleep(0.05)
+    return None
+
+
+async def as_operator(house: House, act: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Another process on the same store."""
+    operator, closing = operator_of(house.settings(), house.clock)
+    try:
+        return await act(operator)
+    finally:
+        for close in closing:
+            await close()
+
+
+@pytest.mark.req("F9", "F10", "F13")
+async def test_a_person_sees_and_ends_their_sessions_on_any_replica(house: House) -> None:
+    """What began at one replica is listed at another, ended there, and over at the first within a second."""
+    here, there, other = await signed_in(house), await signed_in(house), await signed_in(house, GRACE)
+    tag = await house.tag(there)
+    replica = create_bff(house.settings(), transport=house.internet, clock=house.clock)
+    async with replica.router.lifespan_context(replica):
+        house.internet.put(BFF_ORIGIN, replica)
+        sessions = (await here.api("/bff/sessions")).json()["sessions"]
+        assert {one["tag"] for one in sessions} == {tag, await house.tag(here)}
+        assert (await other.api(f"/bff/sessions/{tag}", method="DELETE")).status_code == 404
+        assert (await here.api(f"/bff/sessions/{tag}", method="DELETE")).status_code == 204
+        house.internet.put(BFF_ORIGIN, house.bff)
+        assert await ended_soon(there) == "ended_by_owner"
+    assert (await here.api("/api/todolist")).status_code == 200
+    assert len((await here.api("/bff/sessions")).json()["sessions"]) == 1
+
+
+@pytest.mark.req("F9", "F11")
+async def test_an_operator_ends_a_persons_sessions_and_everybodys(house: House) -> None:
+    """From a process that serves nobody: one person first, then all; what begins afterwards lives."""
+    first, second, other = await signed_in(house), await signed_in(house), await signed_in(house, GRACE)
+    session = await house.session(first.browser)
+    found = await as_operator(house, lambda operator: operator.sessions_of(session.issuer, session.subject))
+    assert {one.tag for one in found} == {await house.tag(first), await house.tag(second)}
+    assert await as_operator(house, lambda operator: operator.end_person(session.issuer, session.subject)) == 2
+    assert (await ended_soon(first), await ended_soon(second)) == ("admin", "admin")
+    assert (await other.api("/api/todolist")).status_code == 200
+    await as_operator(house, lambda operator: operator.end_everybody())
+    assert await ended_soon(other) == "epoch"
+    house.clock.advance(1)
+    again = await signed_in(house)
+    assert (await again.api("/api/todolist")).status_code == 200

@@ -326,6 +326,20 @@ async def test_a_write_waits_for_a_replica_where_there_is_one(clock: MovableCloc
             for number in range(20):
                 await ledger.end(an_ending(mark_of_sid(str(number))))
                 assert client.xlen(STREAM) == number + 1
+        with primary.client() as client:
+            assert client.info("commandstats")["cmdstat_wait"]["calls"] >= 20
+        await ledger.aclose()
+
+
+@pytest.mark.req("F12")
+async def test_a_replica_is_no_store(clock: MovableClock) -> None:
+    """Whoever is led to one waits for a primary: what is read there may be old, and nothing can be written."""
+    with running_valkey() as primary, running_valkey(replicaof=f"127.0.0.1 {primary.port}") as replica:
+        await until(lambda: replica.info()["master_link_status"] == "up")
+        ledger = a_ledger(replica, clock)
+        with pytest.raises(SessionStoreUnavailable):
+            await ledger.catch_up()
+        assert not ledger.fresh
         await ledger.aclose()
 
 

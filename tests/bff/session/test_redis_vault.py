@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bff.errors import NoSession, SessionStoreUnavailable
+from bff.session.cipher import Cipher, SharedSealer
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy, Jar
 from bff.session.endings import Reason
@@ -176,6 +177,39 @@ async def test_records_cannot_be_swapped(processes: Processes, valkey: Valkey) -
     stranger = processes(ring=ring)
     for browser in (alice, bob):
         assert isinstance((await stranger.present(browser)).refusal, NoSession)
+
+
+@pytest.mark.req("F9", "ATK-17")
+def test_secrets_open_in_their_own_place_only(clock: MovableClock) -> None:
+    """Also for whoever has both keys: in another place, with another key or ring, or changed by a byte, none opens."""
+    sealers = [
+        SharedSealer(Cipher(KeyRing.generate(clock), clock, client_id="c", origin=PUBLIC_URL), "secrets")
+        for _ in range(2)
+    ]
+    sealed = sealers[0].seal(b"payload", browser_key=b"k" * 32, bound_to=b"here")
+    opened = sealers[0].open(sealed, browser_key=b"k" * 32, bound_to=b"here")
+    assert opened is not None
+    assert opened.payload == b"payload"
+    assert sealers[0].open(sealed, browser_key=b"k" * 32, bound_to=b"there") is None
+    assert sealers[0].open(sealed, browser_key=b"l" * 32, bound_to=b"here") is None
+    assert sealers[1].open(sealed, browser_key=b"k" * 32, bound_to=b"here") is None
+    for at in range(0, len(sealed), 7):
+        spoilt = sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :]
+        assert sealers[0].open(spoilt, browser_key=b"k" * 32, bound_to=b"here") is None
+    assert sealers[0].open(b"", browser_key=b"k" * 32, bound_to=b"here") is None
+
+
+@pytest.mark.req("F9", "F12")
+async def test_what_was_shredded_is_not_told_again(processes: Processes, valkey: Valkey) -> None:
+    """A writer that reconnects before it hears of the end brings nothing back."""
+    process, browser = processes(), Browser()
+    session = await process.keep(browser)
+    key = key_of(mark_of_sid(session.sid), "session")
+    with valkey.client() as client:
+        client.hdel(key, "secrets")
+        assert isinstance(process.ledger, RedisLedger)
+        await process.ledger.own_writes.tell_again()
+        assert client.hexists(key, "secrets") is False
 
 
 @pytest.mark.req("F9", "F2")

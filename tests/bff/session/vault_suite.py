@@ -289,6 +289,19 @@ class VaultSuite:
         for asked in (there, here):
             assert same((await asked.present(browser)).require(), stands)
 
+    @pytest.mark.req("F4", "F7", "F10")
+    async def test_a_process_that_remembers_an_older_generation_finds_the_newest(self, processes: Processes) -> None:
+        """Another one refreshed: what is remembered here is not served once the news has come."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        await here.keep(browser)
+        old = (await there.present(browser)).require()
+        mine = (await here.present(browser)).require()
+        await here.vault.keep_generation(mine, renewed(mine))
+        there.clock.advance(0.3)
+        await there.ledger.catch_up(at_once=True)
+        assert (await there.vault.find_session(browser.jar())).require().generation == old.generation + 1
+
     @pytest.mark.req("F2", "ATK-16")
     async def test_a_generation_of_an_ended_session_brings_nothing_back(self, process: Running) -> None:
         """The refresh was under way when the person signed out: its result may be written, and nobody is signed in."""

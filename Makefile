@@ -74,7 +74,7 @@ interop: ## authorization servers written by others
 bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay, api or sessions
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
 
-chaos: $(VENV)/.dev ## every fault, fifty rounds: stores, replicas, authority, clocks, keys (build/chaos.json, ten minutes)
+chaos: $(VENV)/.dev ## every fault, fifty rounds: stores, replicas, authority, clocks, keys (build/chaos.json, twenty minutes)
 	@CHAOS_ROUNDS=$(or $(ROUNDS),50) CHAOS_DOWN_SECONDS=$(or $(DOWN_SECONDS),60) CHAOS_FILE=build/chaos.json \
 	  $(BIN)/python -m pytest -q tests/live/test_chaos.py $(ARGS)
 

@@ -24,6 +24,10 @@ API = "https://todo.example.test/"
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "5"))
 PARALLEL, TOKEN_SECONDS = 200, 6
 
+ASKED = """scopes = ["openid", "offline_access", "ToDoList.Read"]
+authorize_params = {prompt = "consent"}
+"""
+
 Jar = dict[str, str]
 
 
@@ -42,10 +46,8 @@ class ReplicasOfACertifiedServer(Replicas):
         """It runs already."""
 
     def _settings(self) -> str:
-        ours = super()._settings().replace('client_id = "', 'client_id = "bff" # "', 1)
         (self.folder / "client-secret").write_text(SECRET)
-        scopes = '["openid", "offline_access", "ToDoList.Read"]'
-        return ours.replace("leeway_seconds = 120", f'scopes = {scopes}\nauthorize_params = {{prompt = "consent"}}')
+        return super()._settings().replace('client_id = "', 'client_id = "bff" # "', 1)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def site(
     mode: Mode = request.param
     folder, port = tmp_path_factory.mktemp(mode), free_port()
     issuer = f"http://127.0.0.1:{port}"
-    replicas = ReplicasOfACertifiedServer(folder, mode=mode, redis_url=valkey.url, certified=issuer)
+    replicas = ReplicasOfACertifiedServer(folder, mode=mode, redis_url=valkey.url, certified=issuer, authority=ASKED)
     environment = {
         "PORT": str(port),
         "ISSUER": issuer,

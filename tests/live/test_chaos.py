@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urljoin
@@ -165,15 +165,28 @@ SHORT_FORM: dict[str, tuple[Mode, ...]] = {
 def cases(*faults: str) -> pytest.MarkDecorator:
     """These faults, each in the modes of this run."""
     chosen = [(mode, fault) for fault in faults for mode in (("sessions", "ledger") if ROUNDS else SHORT_FORM[fault])]
-    return pytest.mark.parametrize(("site", "fault"), chosen, indirect=["site"], scope="module")
+    return pytest.mark.parametrize(("mode", "fault"), chosen)
 
 
 @pytest.fixture(scope="module")
-def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Mode], Site]]:
+    """A site for each mode that is asked for, until the last test."""
+    with ExitStack() as stack:
+        known: dict[Mode, Site] = {}
+
+        def of(mode: Mode) -> Site:
+            if mode not in known:
+                deployed = replicated(tmp_path_factory.mktemp(mode), mode=mode, access_token_seconds=LONG)
+                known[mode] = Site(*stack.enter_context(deployed))
+            return known[mode]
+
+        yield of
+
+
+@pytest.fixture
+def site(sites: Callable[[Mode], Site], mode: Mode) -> Site:
     """Three replicas: sessions in Valkey, or in cookies with the ledger there."""
-    folder = tmp_path_factory.mktemp(request.param)
-    with replicated(folder, mode=request.param, access_token_seconds=LONG) as (replicas, stores):
-        yield Site(replicas, stores)
+    return sites(mode)
 
 
 def row(site: Site, fault: str, rounds: int) -> Row:
@@ -318,20 +331,29 @@ def fail_the_store_over(site: Site) -> None:
 @pytest.mark.req("F10", "F12", "ADV-13", "B14")
 @cases(*STORE_FAULTS)
 async def test_store(site: Site, fault: str) -> None:
-    """Nobody hears 401 of an outage, nobody is signed out, and two seconds after its end everybody is served."""
+    """Nobody hears 401 of an outage, nobody is signed out, and two seconds after its end everybody is served.
+
+    Whose token ends meanwhile may wait longer: on another primary no refresh begins for six seconds (rule F12). It is
+    one token call all the same.
+    """
     told, before = row(site, fault, max(1, ROUNDS // 10)), site.replicas.refreshes()
+    refused, renewed = site.replicas.refusals(), 0
     for _ in range(told.rounds):
-        jars, statuses = await site.jars(6, lifetime=LONG), list[tuple[float, int]]()
+        ending = await site.expired(3) if ROUNDS or fault == "store-failover" else []
+        jars, statuses, others = await site.jars(6, lifetime=LONG), list[tuple[float, int]](), list[tuple[float, int]]()
         async with watched(site, jars, statuses):
             await asyncio.sleep(0.3)
-            await asyncio.to_thread(STORE_FAULTS[fault], site)
+            async with watched(site, ending, others):
+                await asyncio.to_thread(STORE_FAULTS[fault], site)
             seconds = await recovered(statuses, time.monotonic(), 60)
         told.recovery_s = max(told.recovery_s, round(seconds, 2))
-        assert {status for _, status in statuses} <= {200, 503}
-        told.logouts += len(await site.logged_out(jars))
+        assert {status for _, status in [*statuses, *others]} <= {200, 503}
+        told.logouts += len(await site.logged_out([*jars, *ending]))
+        renewed += len(ending)
         await asyncio.to_thread(site.stores.restore)
     told.token_calls = site.replicas.refreshes() - before
-    assert (told.logouts, told.token_calls) == (0, 0)
+    assert (told.logouts, told.token_calls) == (0, renewed)
+    assert site.replicas.refusals() == refused
     assert told.recovery_s <= RECOVERY
     told.keep()
 
@@ -365,19 +387,19 @@ async def test_authority_down(site: Site, fault: str) -> None:
 @pytest.mark.req("F17", "ADV-13")
 @cases("clock-plus", "clock-minus")
 async def test_clock(site: Site, fault: str) -> None:
-    """One replica's clock is two minutes off: it signs people in, refreshes and serves like the others."""
+    """One replica's clock is two minutes off: it refreshes and serves like the others, and they take what it kept."""
     skew = {"clock-plus": 120.0, "clock-minus": -120.0}[fault]
     told, refused, before = row(site, fault, max(1, ROUNDS // 10)), site.replicas.refusals(), site.replicas.refreshes()
-    site.replicas.stop_replica(0)
-    site.replicas.start_replica(0, skew=skew)  # the one that people sign in at
+    site.replicas.stop_replica(1)
+    site.replicas.start_replica(1, skew=skew)
     for _ in range(told.rounds):
         jars, statuses = await site.expired(4), list[tuple[float, int]]()
         async with watched(site, jars, statuses):
             await asyncio.sleep(1.0)
         assert {status for _, status in statuses} == {200}
         told.logouts += len(await site.logged_out(jars))
-    site.replicas.stop_replica(0)
-    site.replicas.start_replica(0)
+    site.replicas.stop_replica(1)
+    site.replicas.start_replica(1)
     told.logouts += len(await site.logged_out(jars))
     told.token_calls = site.replicas.refreshes() - before
     assert told.logouts == 0
@@ -405,7 +427,7 @@ async def test_keys_rotation(site: Site, fault: str) -> None:
 
 
 @pytest.mark.req("BCL-1", "BCL-3", "E3", "F10", "F28")
-@pytest.mark.parametrize("site", ["sessions", "ledger"], indirect=True, scope="module")
+@pytest.mark.parametrize("mode", ["sessions", "ledger"])
 async def test_a_sign_out_at_the_authority_ends_streams_on_every_replica_within_a_second(site: Site) -> None:
     """The logout token reaches one replica; the streams that the others hold say why, and end."""
     person, public = Person(seeds.ADA.email, seeds.ADA.password), site.replicas.public_url

@@ -204,7 +204,6 @@ public_url = "{self.public_url}"
 issuer = "{self.issuer}"
 client_id = "{seeds.BFF_CLIENT_ID}"
 client_secret_file = "{self.folder}/client-secret"
-leeway_seconds = 120
 {self.authority}
 [session]
 keys_file = "{self.folder}/keys.json"

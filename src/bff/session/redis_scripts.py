@@ -30,6 +30,15 @@ APPEND: Final = Script(
     _NOW + "return redis.call('XADD', KEYS[1], 'MINID', '~', string.format('%.0f', now - ARGV[1]), '*', 'e', ARGV[2])"
 )
 
+# Stream; the last id that was seen, how many. One text for all of them: a client that takes each entry apart, field by
+# field, would need a minute for a day's sessions.
+PAGE: Final = Script("""
+local found = redis.call('XRANGE', KEYS[1], '(' .. ARGV[1], '+', 'COUNT', ARGV[2])
+local events = {}
+for index, entry in ipairs(found) do events[index] = entry[2][2] end
+return {#found > 0 and found[#found][1] or ARGV[1], #found, table.concat(events)}
+""")
+
 # Login; until, now, ttl in ms.
 SPEND: Final = Script("""
 local known = redis.call('HGET', KEYS[1], 'until')

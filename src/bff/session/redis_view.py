@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +12,7 @@ from bff.errors import SessionStoreUnavailable
 from bff.session.endings import Ending, EndingsView, Reason
 from bff.session.key_ring import CLOCK_TOLERANCE
 from bff.session.redis_connection import BLOCK_SECONDS, RedisStore
-from bff.session.redis_scripts import APPEND
+from bff.session.redis_scripts import APPEND, PAGE
 from bff.telemetry.logs import get_logger
 
 STREAM: Final = b"bff:{events}"
@@ -35,7 +36,9 @@ class _Event(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(_Event)
+_decoder = msgspec.msgpack.Decoder(list[_Event])
+_ARRAY: Final = b"\xdd"  # of so many, in four bytes
+_REASONS: Final = frozenset({"", *(reason.value for reason in Reason)})
 
 
 class RedisStream:
@@ -68,11 +71,12 @@ class RedisStream:
         """Take in all there is; ``wait`` a quarter of a second for more where there is nothing yet."""
         began, cursor = self._clock.monotonic(), self._seen
         while True:
-            entries = await self._page(cursor, wait=wait)
-            for at, event in entries:
+            cursor, events = await (self._news(cursor) if wait else self._page(cursor))
+            for event in events:
                 self._learn(event)
-                cursor = self._seen = at
-            if len(entries) < _PAGE:
+            if events:
+                self._seen = cursor
+            if len(events) < _PAGE:
                 break
         # A waiting read is as young as its end: had there been an entry, it would have come back at once.
         self._read_at = self._clock.monotonic() if wait else began
@@ -87,31 +91,40 @@ class RedisStream:
     async def _append(self, event: _Event) -> None:
         await self._store.run(APPEND, [STREAM], self._keep_ms, _encode(event), lasting=True)
 
-    async def _page(self, cursor: bytes, *, wait: bool) -> list[tuple[bytes, bytes]]:
-        tail = ("STREAMS", STREAM, cursor)
-        if wait:
-            reply: Any = await self._store.listen("XREAD", "COUNT", _PAGE, "BLOCK", int(BLOCK_SECONDS * 1000), *tail)
-        else:
-            reply = await self._store.ask("XREAD", "COUNT", _PAGE, *tail)
-        if not reply:
-            return []
-        found = reply[STREAM][0] if isinstance(reply, dict) else reply[0][1]
-        return [(at, fields[b"e"]) for at, fields in found]
+    async def _page(self, cursor: bytes) -> tuple[bytes, list[_Event]]:
+        """As many as fit into one page, behind the cursor; where there is none, the cursor."""
+        last, count, events = await self._store.run(PAGE, [STREAM], cursor, _PAGE)
+        return last, _decoded(count, events)
 
-    def _learn(self, entry: bytes) -> None:
-        try:
-            event = _decoder.decode(entry)
-            reason = Reason(event.reason) if event.reason else None
-        except (msgspec.MsgspecError, ValueError) as error:  # a later version's: nobody may guess what it ends
-            _log.error("unknown_event_in_the_session_store", cure="the same version everywhere")
-            raise SessionStoreUnavailable("the session store holds an event of another version") from error
-        if reason is None:
-            self._view.learn_generation(event.mark, event.generation, event.until)
-        else:
+    async def _news(self, cursor: bytes) -> tuple[bytes, list[_Event]]:
+        """The same, as soon as there is one."""
+        command = ("XREAD", "COUNT", _PAGE, "BLOCK", int(BLOCK_SECONDS * 1000), "STREAMS", STREAM, cursor)
+        reply: Any = await self._store.listen(*command)
+        if not reply:
+            return cursor, []
+        found = reply[STREAM][0] if isinstance(reply, dict) else reply[0][1]
+        return found[-1][0], _decoded(len(found), b"".join(fields[b"e"] for _, fields in found))
+
+    def _learn(self, event: _Event) -> None:
+        if event.reason:
+            reason = Reason(event.reason)
             ending = Ending(mark=event.mark, reason=reason, at=event.at, until=event.until, before=event.before)
             self._view.learn(ending)
+        else:
+            self._view.learn_generation(event.mark, event.generation, event.until)
 
     def _trim(self) -> None:
         if self._clock.monotonic() - self._trimmed_at >= _TRIM_EVERY:
             self._trimmed_at = self._clock.monotonic()
             self._view.trim(self._clock.now())
+
+
+def _decoded(count: int, events: bytes) -> list[_Event]:
+    """Entries one behind the other are what a MessagePack array holds; nobody may guess what a later version's ends."""
+    found = None
+    with suppress(msgspec.MsgspecError):
+        found = _decoder.decode(_ARRAY + count.to_bytes(4) + events)
+    if found is None or any(event.reason not in _REASONS for event in found):
+        _log.error("unknown_event_in_the_session_store", cure="the same version everywhere")
+        raise SessionStoreUnavailable("the session store holds an event of another version")
+    return found

@@ -142,10 +142,25 @@ async def test_a_new_process_reads_everything_from_the_start(two: tuple[RedisLed
     one, late = two
     for number in range(50):
         await one.end(an_ending(mark_of_sid(str(number))))
+    for _ in range(25):  # more than a page
+        await asyncio.gather(*(one.announce_generation(mark_of_sid("other"), 1, NOW + DAY) for _ in range(100)))
     await one.announce_generation(SID, 7, NOW + DAY)
     await late.catch_up()
     assert all(late.view.has_ended(mark_of_sid(str(number))) for number in range(50))
     assert late.view.newest_generation(SID) == 7
+
+
+@pytest.mark.req("F10")
+@pytest.mark.parametrize(
+    "event", [b"old", b"\x97\xc4\x10" + bytes(16), b"\x94\xc4\x01a\xcbA\xda\xda\xda\x00\x00\x00\x00\x00\xa5later"]
+)
+async def test_an_event_of_another_version_is_an_outage(ledger: RedisLedger, valkey: Valkey, event: bytes) -> None:
+    """Nobody guesses what it ends: junk, half an entry, a reason that is not known yet."""
+    with valkey.client() as client:
+        client.xadd(STREAM, {"e": event})
+    with pytest.raises(SessionStoreUnavailable, match="another version"):
+        await ledger.catch_up()
+    assert not ledger.fresh
 
 
 @pytest.mark.req("F10")
@@ -157,7 +172,7 @@ async def test_a_warm_call_asks_memory_only(ledger: RedisLedger, valkey: Valkey)
         for _ in range(100):
             await ledger.catch_up()
         commands = client.info("commandstats")
-    assert set(commands) <= {"cmdstat_xread", "cmdstat_config|resetstat", "cmdstat_info"}
+    assert set(commands) <= {"cmdstat_xread", "cmdstat_config|resetstat", "cmdstat_info", "cmdstat_client|setinfo"}
     assert commands.get("cmdstat_xread", {"calls": 0})["calls"] <= 3
 
 

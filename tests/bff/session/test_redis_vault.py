@@ -266,7 +266,7 @@ async def test_reading_writes_nothing_and_visitors_ask_nobody(processes: Process
             presented = await process.vault.find_session(browser.jar())
             process.vault.cookies_due(presented, slides=slides)
         await process.vault.aclose()
-        assert asked()["evalsha"] == 1
+        assert asked()["hset"] == 1
 
 
 @pytest.mark.req("F10", "B14", "F12")

@@ -161,7 +161,7 @@ def rotate(path: Path, after: int, keep_days: int) -> None:
     needed = [key for key, stopped in zip(ring, successors, strict=True) if stopped > now - keep_days * 86_400]
     write_keys(path, (*needed, fresh))
     click.echo(f"{fresh.id} seals from {_moment(fresh.use_from)}; {len(ring) - len(needed)} dropped.")
-    click.echo("Give the file to every replica before then; each reads it when it starts.")
+    click.echo("Give the file to every replica before then; each reads it within two seconds.")
 
 
 @keys.command("list")

@@ -11,12 +11,12 @@ from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnecti
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as NotConnected
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.retry import Retry as BlockingRetry
 
 from bff.clock import Clock
-from bff.errors import SessionStoreUnavailable
+from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.redis_address import RedisAddress
 from bff.session.redis_facts import StoreFacts
 from bff.session.redis_scripts import Script
@@ -221,7 +221,10 @@ class _Breaker:
 
 
 def probe(address: RedisAddress) -> StoreFacts | None:
-    """What the store says of itself, asked once and waited for; None where it does not answer (at the start only)."""
+    """What the store says of itself, asked once and waited for; None where it does not answer (at the start only).
+
+    Raises ``ConfigurationError`` where it does and will not have us.
+    """
     limits: dict[str, Any] = {"socket_timeout": _PROBE_SECONDS, "socket_connect_timeout": _PROBE_SECONDS}
     options = {**_options(address), **limits, "retry": BlockingRetry(NoBackoff(), 0)}
     try:
@@ -235,6 +238,11 @@ def probe(address: RedisAddress) -> StoreFacts | None:
         with client:
             client.set_response_callback("INFO", lambda reply, **_: _text(reply))
             return StoreFacts.read(client.execute_command("INFO"))
+    except AuthenticationError as error:
+        cause = (
+            "session.redis_url: its credentials are refused. Cure: redis://USER:PASSWORD@HOST, as the server knows them"
+        )
+        raise ConfigurationError([cause]) from error
     except (RedisError, OSError):
         return None
 

@@ -282,6 +282,48 @@ async def test_after_three_failures_nobody_waits(clock: MovableClock) -> None:
         await ledger.aclose()
 
 
+@pytest.mark.req("B14", "F10")
+async def test_a_frozen_store_is_given_up_soon(clock: MovableClock) -> None:
+    """A question that is not answered within a quarter of a second is an outage; the next ones do not even wait."""
+    with running_valkey() as server:
+        ledger = RedisLedger(RedisAddress.parse(server.url), clock)
+        await until_answered(ledger)
+        with server.frozen():
+            began = time.monotonic()
+            for _ in range(20):
+                with pytest.raises(SessionStoreUnavailable):
+                    await ledger.store.ask("PING")
+            assert time.monotonic() - began < 3.0
+        await ledger.aclose()
+
+
+async def until_answered(ledger: RedisLedger) -> None:
+    """A busy machine may need more than one question."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await ledger.store.ask("PING")
+            except SessionStoreUnavailable:
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def test_credentials_are_used_and_wrong_ones_stop_the_start(clock: MovableClock) -> None:
+    """A server that refuses us is no outage: no time will mend it. No password is in what is said."""
+    with running_valkey() as server:
+        with server.client() as client:
+            client.config_set("requirepass", "the-password")
+        good = server.url.replace("redis://", "redis://:the-password@")
+        ledger = RedisLedger(RedisAddress.parse(good), clock, patience=2.0)
+        await ledger.end(an_ending())
+        await ledger.aclose()
+        for url in (server.url, good.replace("the-password", "a-wrong-password")):
+            with pytest.raises(ConfigurationError, match=r"credentials are refused.*Cure") as refused:
+                RedisLedger(RedisAddress.parse(url), clock)
+            assert "password" not in str(refused.value.causes).lower().replace("user:password@host", "")
+
+
 @pytest.mark.req("F12")
 async def test_own_writes_of_the_last_minute_survive_a_store_that_lost_them(clock: MovableClock) -> None:
     """Endings, successors, spent logins: told again after a reconnect, and everybody hears of them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -38,7 +37,7 @@ class _Event(msgspec.Struct, frozen=True, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(list[_Event])
 _ARRAY: Final = b"\xdd"  # of so many, in four bytes
-_REASONS: Final = frozenset({"", *(reason.value for reason in Reason)})
+_REASONS: Final = {reason.value: reason for reason in Reason}
 
 
 class RedisStream:
@@ -107,7 +106,8 @@ class RedisStream:
 
     def _learn(self, event: _Event) -> None:
         if event.reason:
-            reason = Reason(event.reason)
+            # A later version's reason is a reason all the same: what it ends is over, in words of this version.
+            reason = _REASONS.get(event.reason, Reason.SIGNED_OUT)
             ending = Ending(mark=event.mark, reason=reason, at=event.at, until=event.until, before=event.before)
             self._view.learn(ending)
         else:
@@ -121,10 +121,8 @@ class RedisStream:
 
 def _decoded(count: int, events: bytes) -> list[_Event]:
     """Entries one behind the other are what a MessagePack array holds; nobody may guess what a later version's ends."""
-    found = None
-    with suppress(msgspec.MsgspecError):
-        found = _decoder.decode(_ARRAY + count.to_bytes(4) + events)
-    if found is None or any(event.reason not in _REASONS for event in found):
+    try:
+        return _decoder.decode(_ARRAY + count.to_bytes(4) + events)
+    except msgspec.MsgspecError as error:
         _log.error("unknown_event_in_the_session_store", cure="the same version everywhere")
-        raise SessionStoreUnavailable("the session store holds an event of another version")
-    return found
+        raise SessionStoreUnavailable("the session store holds an event of another version") from error

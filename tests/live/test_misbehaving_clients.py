@@ -1,0 +1,393 @@
+"""Browsers that break HTTP, stall, or leave, over real sockets: each is told so, and nobody else ever notices.
+
+Every test runs on both implementations of the upstream, against a whole BFF on its own server. Where the two differ,
+the test that shows it says why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bff.app import BFF, create_app
+from bff.clock import SystemClock
+from bff.relay.httptools_upstream import HttptoolsUpstream
+from bff.relay.httpx_upstream import HttpxUpstream
+from bff.server import StrictHTTPProtocol, uvicorn_config
+from bff.session.cipher import Key, write_keys
+from bff.session.cookies import Jar
+from bff.settings import BFFSettings
+from tests.world.clients import (
+    CHUNKED,
+    DEPARTURES,
+    FRAMING_FAULTS,
+    LAST,
+    STALLS,
+    Fault,
+    Stop,
+    Visitor,
+    echoed,
+    read_all,
+    resets,
+    status_of,
+)
+from tests.world.relaying import session_of, token_set
+from tests.world.serving import serving
+from tests.world.upstream import (
+    Act,
+    RawUpstream,
+    Received,
+    echo,
+    stalls_before_its_head,
+    stalls_in_its_body,
+    trickles,
+)
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(30)]
+
+STALL_SECONDS = 0.4
+
+
+class Counting:
+    """An application that counts the calls under way in it, and knows the loop it runs on."""
+
+    def __init__(self, app: BFF) -> None:
+        self._app, self.under_way, self.loop = app, 0, asyncio.new_event_loop()
+        self.loop.close()  # until the server's own one has called
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.under_way += scope["type"] != "lifespan"
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self.under_way -= scope["type"] != "lifespan"
+
+    def tasks(self) -> int:
+        """How many tasks the server's loop has, this question left out."""
+
+        async def count() -> int:
+            return len(asyncio.all_tasks()) - 1
+
+        return asyncio.run_coroutine_threadsafe(count(), self.loop).result(5)
+
+
+class Acting:
+    """An upstream that acts as its path names, and counts what is under way."""
+
+    def __init__(self) -> None:
+        self.under_way = self.flooded = 0
+        self._acts: dict[bytes, Act] = {
+            b"/api/thinks": stalls_before_its_head,
+            b"/api/begins": stalls_in_its_body,
+            b"/api/events": trickles(*[b"data: 1\n\n"] * 100, pause=0.02),
+            b"/api/floods": self._flood,
+        }
+
+    async def __call__(self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.under_way += 1
+        try:
+            await self._acts.get(request.target, echo)(request, reader, writer)
+        finally:
+            self.under_way -= 1
+
+    async def _flood(self, _: Received, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.flooded = 0
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" " * 65536)
+            await writer.drain()
+            self.flooded += 65536
+
+
+class House:
+    """A BFF on a port, its upstream, and two people who are signed in."""
+
+    def __init__(self, port: int, app: BFF, counting: Counting, upstream: RawUpstream, cookies: list[bytes]) -> None:
+        self.app, self.counting, self.upstream = app, counting, upstream
+        self.mallory, self.bob = (Visitor(port, cookie) for cookie in cookies)
+        self.ours = isinstance(app._relay._upstream, HttptoolsUpstream)
+        assert self.bob.asks().token == "token-of-bob"
+        self._tasks = counting.tasks()
+
+    def busy(self) -> int:
+        """How many connections to the upstream serve somebody, as the BFF counts them."""
+        upstream = self.app._relay._upstream
+        if isinstance(upstream, HttptoolsUpstream):
+            return sum(len(pool) - pool.idle for pool in upstream._pools.values())
+        assert isinstance(upstream, HttpxUpstream)
+        return sum(len(transport._pool.connections) for transport in upstream._transports.values())
+
+    def nothing_is_left(self) -> None:
+        """Within a second or two: no call, no task, no connection in use, and nobody waits at the upstream."""
+        until(lambda: self.counting.under_way == 0, "calls under way")
+        until(lambda: self.busy() == 0, "connections in use")
+        until(lambda: self.acting.under_way == 0, "answers under way at the upstream")
+        until(lambda: self.counting.tasks() <= self._tasks, "tasks")
+
+    def bob_is_undisturbed(self, calls: int = 3) -> None:
+        """Whoever calls next, on whatever connection, is answered about his own request."""
+        for turn in range(calls):
+            path = b"/api/of-bob-%d" % turn
+            mine = self.bob.asks(path)
+            assert (mine.status, mine.token) == (200, "token-of-bob")
+            assert (mine.told["target"], mine.told["method"], mine.told["body"]) == (path.decode(), "GET", "")
+
+    @property
+    def acting(self) -> Acting:
+        act = self.upstream.act
+        assert isinstance(act, Acting)
+        return act
+
+
+def until(law: Callable[[], bool], what: str, *, seconds: float = 2.0) -> None:
+    """Wait for something that must become true."""
+    deadline = time.monotonic() + seconds
+    while not law():
+        assert time.monotonic() < deadline, f"{what} are left"
+        time.sleep(0.01)
+
+
+@contextmanager
+def in_a_thread(upstream: RawUpstream) -> Iterator[None]:
+    """Run an upstream on a loop of its own until the block ends."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(upstream.__aenter__(), loop).result(5)
+
+    async def close() -> None:
+        await upstream.__aexit__(None, None, None)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(close(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+def app_of(folder: Path, implementation: str, upstream: str) -> BFF:
+    """A BFF as an operator configures it, with short patience."""
+    write_keys(folder / "keys.json", (Key.generate(use_from=SystemClock().now() - 1000),))
+    settings = BFFSettings.model_validate(
+        {
+            "public_url": "http://localhost:3000",
+            "authority": {
+                "issuer": "http://127.0.0.1:9",
+                "client_id": "client",
+                "client_secret": "k7Qw-2Zt9_bXr4Vn8Lm3",
+            },
+            "session": {"keys_file": folder / "keys.json", "ledger": f"file:{folder}/ledger.sqlite"},
+            "relay": {"upstream": implementation},
+            "route": [{"path": "/api/", "upstream": upstream, "timeout": STALL_SECONDS, "max_body": 1_500_000}],
+        }
+    )
+    return create_app(settings)
+
+
+def signed_in(app: BFF, subject: str) -> bytes:
+    """The Cookie field's value of a new session."""
+    session = session_of(subject, tokens=token_set(access_token=f"token-of-{subject}"))
+    cookies = asyncio.run(app.state.services.vault.keep_session(session, Jar({})))
+    return b"; ".join(one.name.encode() + b"=" + one.value for one in cookies if one.max_age != 0)
+
+
+@pytest.fixture(scope="module", params=["httptools", "httpx"])
+def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One house for each implementation of the upstream."""
+    upstream = RawUpstream(Acting())
+    with pytest.MonkeyPatch.context() as patched, in_a_thread(upstream):
+        patched.setattr(sys.modules[StrictHTTPProtocol.__module__], "HEAD_SECONDS", STALL_SECONDS)
+        app = app_of(tmp_path_factory.mktemp(request.param), request.param, upstream.url)
+        cookies = [signed_in(app, subject) for subject in ("mallory", "bob")]
+        counting = Counting(app)
+        with serving(uvicorn_config(counting, host="127.0.0.1", port=0, drain_seconds=1)) as port:
+            yield House(port, app, counting, upstream, cookies)
+
+
+def seen_of(house: House, since: int) -> list[bytes]:
+    """The targets of the whole requests that reached the upstream."""
+    return [request.target for request in house.upstream.received[since:]]
+
+
+@pytest.mark.req("F35", "F36", "ATK-31", "ATK-32", "ATK-35", "ATK-37", "ATK-38", "ATK-42")
+@pytest.mark.parametrize("fault", FRAMING_FAULTS.values(), ids=FRAMING_FAULTS.keys())
+def test_a_request_that_breaks_http_is_refused_and_disturbs_nobody(house: House, fault: Fault) -> None:
+    """Each fault has the status that its rule names, never reaches the upstream whole, and poisons no connection."""
+    before = len(house.upstream.received)
+    for _ in range(3):
+        assert status_of(house.mallory.says(fault.request(house.mallory))) == fault.status
+        house.bob_is_undisturbed(1)
+    assert set(seen_of(house, before)) == {b"/api/of-bob-0"}
+    house.nothing_is_left()
+
+
+@pytest.mark.req("F35", "F36", "BCP-18")
+def test_trailers_cross_nothing(house: House) -> None:
+    """A body with trailers is one body; its trailers are neither fields of this request nor of the next one."""
+    head = house.mallory.head(b"POST /api/mine HTTP/1.1", CHUNKED + b"Trailer: Authorization\r\n" + LAST)
+    evil = b"Authorization: Bearer evil\r\nCookie: a=b\r\nX-Forwarded-For: 6.6.6.6\r\n"
+    mine = echoed(house.mallory.says(head + b"5\r\nhello\r\n0\r\n" + evil + b"\r\n"))
+    assert (mine.token, mine.told["body"]) == ("token-of-mallory", "hello")
+    assert "evil" not in str(mine.told)
+    assert "6.6.6.6" not in str(mine.told)
+    house.bob_is_undisturbed()
+    house.nothing_is_left()
+
+
+@pytest.mark.req("F35", "ATK-37")
+def test_pipelined_requests_are_each_their_own(house: House) -> None:
+    """Three requests in one segment, one of them with a body, get three answers in their order."""
+    mallory = house.mallory
+    many = (
+        mallory.head(b"GET /api/1 HTTP/1.1")
+        + mallory.head(b"POST /api/2 HTTP/1.1", b"Content-Length: 5\r\n")
+        + b"hello"
+        + mallory.head(b"GET /api/3 HTTP/1.1", LAST)
+    )
+    answer = mallory.says(many)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
+    places = [answer.index(b'"target": "/api/%d"' % turn) for turn in (1, 2, 3)]
+    assert places == sorted(places)
+    assert answer.count(b'"body": "hello"') == 1
+    house.bob_is_undisturbed()
+    house.nothing_is_left()
+
+
+@pytest.mark.req("F35", "ATK-37")
+def test_a_body_longer_than_declared_is_cut_at_its_length(house: House) -> None:
+    """What follows the declared length is a next request, or none; here it is none, and never reaches anybody."""
+    before = len(house.upstream.received)
+    head = house.mallory.head(b"POST /api/mine HTTP/1.1", b"Content-Length: 5\r\n")
+    answer = house.mallory.says(head + b"helloGET /api/stolen HTTP/1.1\r\nX-A: ")
+    house.bob_is_undisturbed()
+    assert b"/api/stolen" not in seen_of(house, before)
+    assert {request.body for request in house.upstream.received[before:]} <= {b"hello", b""}
+    assert status_of(answer) in {0, 200}
+    house.nothing_is_left()
+
+
+@pytest.mark.req("F35", "ATK-37")
+@pytest.mark.parametrize("leave", [socket.socket.close, resets], ids=["close", "reset"])
+def test_a_body_shorter_than_declared_is_never_completed(house: House, leave: Callable[[socket.socket], None]) -> None:
+    """A browser that leaves in its body leaves no request behind which the next person's head could complete."""
+    before = len(house.upstream.received)
+    for _ in range(5):
+        peer = house.mallory.connect()
+        peer.sendall(house.mallory.head(b"POST /api/half HTTP/1.1", b"Content-Length: 5000\r\n") + b"half")
+        leave(peer)
+        house.bob_is_undisturbed(1)
+    assert b"/api/half" not in seen_of(house, before)
+    house.nothing_is_left()
+
+
+@pytest.mark.req("F36")
+def test_a_browser_that_expects_100_is_told_to_go_on(house: House) -> None:
+    """The interim answer is ours to give, and Expect does not cross."""
+    head = house.mallory.head(b"POST /api/mine HTTP/1.1", b"Expect: 100-continue\r\nContent-Length: 5\r\n" + LAST)
+    with house.mallory.connect() as peer:
+        peer.sendall(head)
+        assert peer.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        peer.sendall(b"hello")
+        mine = echoed(read_all(peer))
+    assert mine.told["body"] == "hello"
+    assert "expect" not in [name for name, _ in mine.told["fields"]]
+    house.nothing_is_left()
+
+
+@pytest.mark.req("ATK-42", "F36")
+@pytest.mark.parametrize("stall", STALLS.values(), ids=STALLS.keys())
+def test_a_browser_that_stalls_is_given_up(house: House, stall: Stop) -> None:
+    """Half a head, half a body and half a chunk are answered 408 in their time, and hold nothing afterwards."""
+    before, began = len(house.upstream.received), time.monotonic()
+    peers = [stall.begin(house.mallory) for _ in range(3)]
+    house.bob_is_undisturbed()
+    for peer in peers:
+        with peer:
+            assert status_of(read_all(peer)) == stall.status
+    assert STALL_SECONDS * 0.9 < time.monotonic() - began < STALL_SECONDS + 1.0
+    assert b"/api/stop" not in seen_of(house, before)
+    house.bob_is_undisturbed()
+    house.nothing_is_left()
+
+
+@pytest.mark.req("ATK-42", "C16")
+def test_a_browser_that_reads_slowly_stops_the_upstream(house: House) -> None:
+    """What it does not take is not piled up here: the upstream's own socket fills, and others are served meanwhile."""
+    peer = house.mallory.connect(receives=4096)
+    peer.sendall(house.mallory.head(b"GET /api/floods HTTP/1.1"))
+    assert peer.recv(15) == b"HTTP/1.1 200 OK"
+    seen = -1
+    while seen != house.acting.flooded:
+        seen = house.acting.flooded
+        time.sleep(0.2)
+    assert 0 < seen < 32 * 1024 * 1024
+    house.bob_is_undisturbed()
+    resets(peer)
+    house.nothing_is_left()
+
+
+@pytest.mark.req("C10", "F35", "ATK-42")
+@pytest.mark.parametrize("leave", [socket.socket.close, resets], ids=["close", "reset"])
+@pytest.mark.parametrize("departure", DEPARTURES.values(), ids=DEPARTURES.keys())
+def test_a_browser_that_leaves_takes_everything_with_it(
+    house: House, departure: Stop, leave: Callable[[socket.socket], None]
+) -> None:
+    """Wherever it leaves, its call, its tasks and its upstream connection are gone within a second or so.
+
+    ``close`` with unread bytes is a reset as well; without them it is a FIN, which uvicorn takes for a departure.
+    """
+    peers = [departure.begin(house.mallory) for _ in range(3)]
+    if departure.status == 200:
+        for peer in peers:
+            assert peer.recv(15) == b"HTTP/1.1 200 OK"
+    else:
+        time.sleep(0.05)
+    for peer in peers:
+        leave(peer)
+    house.bob_is_undisturbed()
+    house.nothing_is_left()
+
+
+@pytest.mark.req("F35", "F39")
+def test_good_calls_share_a_connection_with_ours_and_none_with_httpx(house: House) -> None:
+    """The one difference that a peer can see: httpcore would read one person's surplus as another's answer.
+
+    So with httpx each call has a connection of its own, while ours are used again, refusals in between or not.
+    """
+    house.bob_is_undisturbed(1)
+    before = house.upstream.connections
+    for _ in range(5):
+        house.bob_is_undisturbed(1)
+        house.mallory.says(FRAMING_FAULTS["CL and TE"].request(house.mallory))
+    assert house.upstream.connections - before == (0 if house.ours else 5)
+
+
+@pytest.mark.req("ATK-42")
+def test_fifty_browsers_that_misbehave_at_once_leave_nothing(house: House) -> None:
+    """Faults, stalls and departures, all together and in any order, and others are served all the while."""
+    stopped = [stop.begin(house.mallory) for stop in DEPARTURES.values() for _ in range(4)]
+    for fault in list(FRAMING_FAULTS.values())[::4]:
+        with house.mallory.connect() as peer, suppress(ConnectionError):
+            peer.sendall(fault.request(house.mallory))
+            resets(peer)
+    house.bob_is_undisturbed(5)
+    for peer in stopped:
+        resets(peer)
+    house.bob_is_undisturbed(5)
+    house.nothing_is_left()

@@ -29,6 +29,8 @@ class TodoRepository:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # One SELECT needs no transaction, and on a network its begin and its end are round trips of their own.
+        self._reader = engine.execution_options(isolation_level="AUTOCOMMIT") if _is_shared(engine) else engine
 
     async def prepare(self) -> None:
         """Make sure of the schema: a SQLite file is migrated, PostgreSQL is left to the job that may (``migrate``).
@@ -36,7 +38,7 @@ class TodoRepository:
         Raises ConfigurationError where the schema is not the one that this version needs.
         """
         async with _translated():
-            if self._engine.dialect.name != "sqlite":
+            if _is_shared(self._engine):
                 await require_schema(self._engine)
             elif await version_of(self._engine) != NEEDED:
                 await migrate(self._engine)
@@ -95,13 +97,18 @@ class TodoRepository:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        async with _translated(), self._engine.connect() as connection:
+        async with _translated(), self._reader.connect() as connection:
             yield connection
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncConnection]:
         async with _translated(), self._engine.begin() as connection:
             yield connection
+
+
+def _is_shared(engine: AsyncEngine) -> bool:
+    """Whether other machines may use this database too."""
+    return engine.dialect.name != "sqlite"
 
 
 @asynccontextmanager

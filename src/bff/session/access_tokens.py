@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from bff.clock import Clock
@@ -92,7 +93,7 @@ class AccessTokens:
         if known is not None and not self._near_its_end(session.sid, known.tokens, known.since):
             return known.tokens
         present, until = (None, 0.0) if known is None else (known.tokens, known.tokens.expires_at)
-        return await self._soon((sid, narrow), session, lambda: self._fetch(session, presented, narrow), present, until)
+        return await self._soon((sid, narrow), lambda: self._fetch(session, presented, narrow, until), present, until)
 
     async def instead_of(self, presented: Presented, distrusted: str) -> Session:
         """The session with another access token than the one that an API refused (rule F15).
@@ -161,15 +162,16 @@ class AccessTokens:
             return session
         key = (mark_of_sid(session.sid), session.generation)
         present, until = Flown(session=session), session.tokens.expires_at
-        flown = await self._soon(key, session, lambda: self._refresher.fly(session, presented), present, until)
+        begin = partial(self._refresher.fly, session, presented, served_until=until)
+        flown = await self._soon(key, begin, present, until)
         return flown.session
 
-    async def _fetch(self, session: Session, presented: Presented, narrow: Narrow) -> TokenSet:
+    async def _fetch(self, session: Session, presented: Presented, narrow: Narrow, until: float) -> TokenSet:
         """A narrow token, remembered; whatever else is refreshed meanwhile, from the newest generation (rule F7)."""
         for _ in range(_NARROW_ROUNDS):
             if session.tokens.refresh_token is None:
                 raise ClientRefused("there is no refresh token to ask for a narrow token with. Ask for offline_access")
-            flown = await self._refresher.fly(session, presented, narrow)
+            flown = await self._refresher.fly(session, presented, narrow, served_until=until)
             session = flown.session
             if flown.tokens is not None:
                 self._narrow.keep(session, narrow, flown.tokens)
@@ -179,14 +181,13 @@ class AccessTokens:
     async def _soon(
         self,
         key: _Key,
-        session: Session,
         begin: Callable[[], Coroutine[Any, Any, _Result]],
         present: _Result | None,
         until: float,
     ) -> _Result:
         """What a flight brings; what there is at present, where it lives and nothing better can be had, or not soon."""
         try:
-            flight = self._enter(key, session, begin)
+            flight = self._enter(key, begin, until)
             if present is not None and until > self._clock.now():
                 await asyncio.wait({flight}, timeout=_PATIENCE)
             if not flight.done() and present is not None and until > self._clock.now():
@@ -198,7 +199,7 @@ class AccessTokens:
             raise
 
     def _enter(
-        self, key: _Key, session: Session, begin: Callable[[], Coroutine[Any, Any, _Result]]
+        self, key: _Key, begin: Callable[[], Coroutine[Any, Any, _Result]], until: float
     ) -> asyncio.Task[_Result]:
         """The one flight of this key in this process; raises the last outage again while it is fresh."""
         now = self._clock.monotonic()
@@ -208,21 +209,21 @@ class AccessTokens:
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = asyncio.create_task(begin())
-            flight.add_done_callback(lambda done: self._landed(key, session, done))
+            flight.add_done_callback(lambda done: self._landed(key, until, done))
         return flight
 
-    def _landed(self, key: _Key, session: Session, flight: asyncio.Task[Any]) -> None:
+    def _landed(self, key: _Key, until: float, flight: asyncio.Task[Any]) -> None:
         del self._flights[key]
         failure = None if flight.cancelled() else flight.exception()  # also looked at where nobody waits any more
         if isinstance(failure, Unavailable):
-            self._outages[key] = (self._clock.monotonic() + self._pause(failure, session), failure)
+            self._outages[key] = (self._clock.monotonic() + self._pause(failure, until), failure)
             _report(failure)
 
-    def _pause(self, outage: Unavailable, session: Session) -> float:
+    def _pause(self, outage: Unavailable, until: float) -> float:
         """How long nobody asks again: a second, or to the access token's end where the refresh token may be spent."""
         in_doubt = isinstance(outage, AuthorizationServerUnavailable) and outage.sent
-        if in_doubt and self._refresher.rests(session):
-            return max(_COOL_DOWN, session.tokens.expires_at - self._clock.now())
+        if in_doubt and self._refresher.rests(until):
+            return max(_COOL_DOWN, until - self._clock.now())
         return _COOL_DOWN
 
     async def _revoke_newest(self, session: Session) -> None:

@@ -81,9 +81,12 @@ class Refresher:
         self._rotation = rotation
         self.background = Background()
 
-    async def fly(self, session: Session, presented: Presented, narrow: Narrow | None = None) -> Flown:
+    async def fly(
+        self, session: Session, presented: Presented, narrow: Narrow | None = None, *, served_until: float
+    ) -> Flown:
         """What follows this generation: another's answer, or ours, entered among all processes and re-read (F3, F7).
 
+        ``served_until`` is how long whoever asks has a token that works: so long nothing is risked for a new one (F8).
         Raises ``SessionEnded`` where the grant is over, and ``Unavailable`` where nothing could be had.
         """
         turn, patience = Turn(self._ledger, session), self._clock.monotonic() + _QUEUE
@@ -91,7 +94,7 @@ class Refresher:
             if await turn.take():
                 try:
                     async with turn:
-                        return await self._lead(turn, session, presented, narrow)
+                        return await self._lead(turn, session, presented, narrow, served_until)
                 except TurnLost:
                     _log.warning("flight_lost", generation=session.generation)
             newest = await self._newest(session)
@@ -105,15 +108,17 @@ class Refresher:
         self.refuse_ended(newest)
         return newest
 
-    async def _lead(self, turn: Turn, session: Session, presented: Presented, narrow: Narrow | None) -> Flown:
+    async def _lead(
+        self, turn: Turn, session: Session, presented: Presented, narrow: Narrow | None, served_until: float
+    ) -> Flown:
         """Re-read after entering, then the one token call, then the generation that it makes."""
         newest = await self._newest(session)
         if newest.generation > session.generation:
             return Flown(session=newest)
-        if self.rests(session) and await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation):
-            raise AuthorizationServerUnavailable("its refresh token may be spent: not sent while its token lives")
+        if self.rests(served_until) and await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation):
+            raise AuthorizationServerUnavailable("its refresh token may be spent: not sent while an access token lives")
         try:
-            refreshed = await self._asked(turn, session, narrow)
+            refreshed = await self._asked(turn, session, narrow, served_until)
         except (RefreshRefused, InvalidIDToken, LoginNotPermitted) as refusal:
             return await self._refused(session, refusal)
         if narrow is None:
@@ -121,11 +126,11 @@ class Refresher:
             return Flown(session=await self._kept(session, after, refreshed, presented))
         return await self._narrowed(session, refreshed, presented, narrow)
 
-    def rests(self, session: Session) -> bool:
-        """Whether a refresh token that may be spent is left alone: strict rotation, and there is a token to lose."""
-        return self._rotation == "strict" and session.tokens.expires_at > self._clock.now()
+    def rests(self, served_until: float) -> bool:
+        """Whether a refresh token that may be spent is left alone: strict rotation, and something serves meanwhile."""
+        return self._rotation == "strict" and served_until > self._clock.now()
 
-    async def _asked(self, turn: Turn, session: Session, narrow: Narrow | None) -> Refreshed:
+    async def _asked(self, turn: Turn, session: Session, narrow: Narrow | None, served_until: float) -> Refreshed:
         """The token call, repeated where that can do no harm; whatever may have been heard leaves a doubt (rule F8).
 
         Each request carries a client assertion of its own.
@@ -138,19 +143,19 @@ class Refresher:
                 tries, unanswered = tries + 1, unanswered + outage.sent
                 if outage.sent:
                     await self._doubt(session)
-                wait = self._wait(outage, session, tries, unanswered)
+                wait = self._wait(outage, served_until, tries, unanswered)
                 if wait is None or (wait > 0 and self._clock.monotonic() + wait >= deadline):
                     raise
             await asyncio.sleep(wait)
 
     def _wait(
-        self, outage: AuthorizationServerUnavailable, session: Session, tries: int, unanswered: int
+        self, outage: AuthorizationServerUnavailable, served_until: float, tries: int, unanswered: int
     ) -> float | None:
         """Seconds until the request is repeated: not sent, soon; sent and unanswered, at once and once; else None."""
         if outage.answered:
             return None
         if outage.sent:
-            return None if unanswered > 1 or self.rests(session) else 0.0
+            return None if unanswered > 1 or self.rests(served_until) else 0.0
         return None if tries == _TRIES else _FIRST_WAIT * 2 ** (tries - 1)
 
     async def _doubt(self, session: Session) -> None:

@@ -152,6 +152,21 @@ async def test_an_outage_is_survived_with_the_narrow_token_that_lives(house: Hou
     assert (await house.access.fresh_for(await house.present(), READ)).access_token != first.access_token
 
 
+@pytest.mark.req("F8", "C6")
+async def test_a_narrow_token_that_is_needed_now_is_worth_a_second_request(house: House) -> None:
+    """An answer got lost. Where an older token still serves nothing is risked; where none does, it is asked again."""
+    await house.sign_in()
+    await house.access.fresh_for(await house.present(), READ)
+    house.clock.advance(3600 - 20)
+    house.server.down = AuthorizationServerUnavailable("timeout")
+    for _ in range(3):
+        await house.access.fresh_for(await house.present(), READ)
+    assert len(house.server.calls) == 1 + 1
+    with pytest.raises(AuthorizationServerUnavailable):
+        await house.access.fresh_for(await house.present(), WRITE)
+    assert len(house.server.calls) == 2 + 2
+
+
 @pytest.mark.req("C6", "C5")
 async def test_without_a_refresh_token_there_is_no_narrow_one(house: House) -> None:
     """That is our registration's fault, and no session's."""

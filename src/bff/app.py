@@ -48,6 +48,7 @@ from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.ending_watch import EndingWatch
 from bff.session.endings import Ending
 from bff.session.key_watch import KeyWatch
+from bff.session.limits import MEANINGS, SERIOUS
 from bff.session.own_sessions import OwnSessions
 from bff.session.vault import Presented, SessionVault
 from bff.settings import BFFSettings
@@ -150,8 +151,9 @@ def create_app(
     if hears_the_authority(settings, ledger):
         app.include_router(authority_logouts.router)
         app.include_router(sessions.router)
-    else:
-        _log.warning("logouts_elsewhere_are_not_heard", cure="one machine with a ledger in a file, or ledger = redis")
+    for limit in sign_out_limits(settings):
+        say = _log.warning if limit in SERIOUS else _log.info
+        say("sign_out_limit", limit=limit.value, meaning=MEANINGS[limit])
     return app
 
 

@@ -112,7 +112,7 @@ def own_sessions_of(settings: BFFSettings, ledger: Ledger, vault: SessionVault, 
     """The lists of people's own sessions, where an end that is asked for would hold (F13)."""
     if not hears_the_authority(settings, ledger):
         return None
-    return OwnSessions(ledger, vault.cipher, clock, vault.lifetimes)
+    return OwnSessions(ledger, vault, clock)
 
 
 def operator_of(settings: BFFSettings, clock: Clock) -> tuple[Operator, tuple[Callable[[], Awaitable[None]], ...]]:
@@ -126,7 +126,7 @@ def operator_of(settings: BFFSettings, clock: Clock) -> tuple[Operator, tuple[Ca
         raise ConfigurationError([f"{cause}. Cure: run this where bff serve runs, or give session.ledger a whole path"])
     ledger = ledger_of(settings, clock)
     vault = vault_of(settings, ledger, clock)
-    sessions = OwnSessions(ledger, vault.cipher, clock, vault.lifetimes)
+    sessions = OwnSessions(ledger, vault, clock)
     operator = Operator(ledger, sessions, clock, absolute=settings.session.absolute)
     return operator, (sessions.aclose, vault.aclose, ledger.aclose)
 

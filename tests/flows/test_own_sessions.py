@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bff.app import create_app as create_bff
 from tests.world.browser import Browser, Tab
@@ -204,3 +205,29 @@ async def test_the_ledger_tells_nothing_of_a_device(house: House) -> None:
     for secret in ("iPhone", "Safari", tag, session.sid, session.subject):
         assert secret.encode() not in stored
     assert session.sid not in json.dumps(await listed(tab))
+
+
+@pytest.mark.req("F13")
+@pytest.mark.parametrize(
+    ("settings", "said_loudly", "said"),
+    [
+        ({}, set(), {"idle_unseen", "refresh_token_unread"}),
+        (
+            {"session": {"ledger": "memory"}},
+            {"copied_cookie", "ends_elsewhere"},
+            {"idle_unseen", "refresh_token_unread"},
+        ),
+    ],
+    ids=["file", "memory"],
+)
+async def test_the_start_says_what_cannot_be_known(
+    house: House, settings: dict[str, dict[str, object]], said_loudly: set[str], said: set[str]
+) -> None:
+    """One line a limit; a warning where a sign-out is weaker for it."""
+    with capture_logs() as lines:
+        await house.restart_bff(**settings)
+    limits = {
+        level: {one["limit"] for one in lines if one["event"] == "sign_out_limit" and one["log_level"] == level}
+        for level in ("warning", "info")
+    }
+    assert limits == {"warning": said_loudly, "info": said}

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from bff.app import create_app as create_bff
+from bff.session.marks import mark_of_person, mark_of_sid
+from bff.session.model import Session
+from bff.session.redis_keys import key_of
 from bff.wiring import operator_of
+from local_authority.metadata import Paths
 from tests.world.browser import Tab
 from tests.world.house import BFF_ORIGIN, GRACE, House, opened_house
 from tests.world.valkey import Valkey, running_valkey
@@ -79,6 +83,41 @@ async def test_a_person_sees_and_ends_their_sessions_on_any_replica(house: House
         assert await ended_soon(there) == "ended_by_owner"
     assert (await here.api("/api/todolist")).status_code == 200
     assert len((await here.api("/bff/sessions")).json()["sessions"]) == 1
+
+
+@pytest.mark.req("F9", "ATK-16")
+@pytest.mark.parametrize("how", ["own list", "operator", "back channel"])
+async def test_an_end_from_elsewhere_shreds_what_is_stored(house: House, valkey: Valkey, how: str) -> None:
+    """The secrets of a session that ends without its cookie are gone from the store, and its device from the list."""
+    here, there = await signed_in(house), await signed_in(house)
+    session = await house.session(there.browser)
+    record = key_of(mark_of_sid(session.sid), "session")
+    with valkey.client() as client:
+        assert client.hexists(record, "secrets") == (house.settings().session.store == "redis")
+        if how == "own list":
+            await here.api(f"/bff/sessions/{await house.tag(there)}", method="DELETE")
+        elif how == "operator":
+            await as_operator(house, lambda operator: operator.end_person(session.issuer, session.subject))
+        else:
+            await sign_out_at_the_authority(house, there)
+        async with asyncio.timeout(SOON):
+            while client.hexists(record, "secrets") or session_is_listed(client, session):  # noqa: ASYNC110 — no event of ours
+                await asyncio.sleep(0.02)
+    assert await ended_soon(there) in {"ended_by_owner", "admin", "backchannel"}
+
+
+async def sign_out_at_the_authority(house: House, tab: Tab) -> None:
+    """On a page of its own, from which it posts a logout token to us."""
+    out = tab.browser.tab()
+    await out.go(house.options.origin + Paths(house.options.tenant_id).oauth2("logout"))
+    await out.submit(_button="action=sign-out")
+
+
+def session_is_listed(client: Any, session: Session) -> bool:
+    """Whether the person's list names it."""
+    person = mark_of_person(session.issuer, session.subject)
+    found: bool = client.hexists(key_of(person, "list"), mark_of_sid(session.sid))
+    return found
 
 
 @pytest.mark.req("F9", "F11")

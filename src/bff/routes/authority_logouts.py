@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from bff.errors import InvalidLogoutToken, TooManyRequests
 from bff.routes.dependencies import Form, Query, Services, ServicesOf, guarded
+from bff.session.marks import mark_of_person
 from bff.telemetry.logs import get_logger
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(guarded("unauthenticated"))])
@@ -23,7 +24,10 @@ async def back_channel_logout(services: ServicesOf, form: Form) -> Response:
     tokens = [value for name, value in form if name == "logout_token"]
     if len(tokens) != 1:
         raise InvalidLogoutToken("0", "the form holds not exactly one logout_token")
-    await services.authority_logouts.hear_back_channel(await services.relying_party.back_channel_logout(tokens[0]))
+    notice = await services.relying_party.back_channel_logout(tokens[0])
+    await services.authority_logouts.hear_back_channel(notice)
+    if services.own_sessions is not None and notice.subject is not None:
+        services.own_sessions.sweep_later(mark_of_person(notice.issuer, notice.subject))
     return Response(headers={"Cache-Control": "no-store"})
 
 

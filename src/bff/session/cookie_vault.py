@@ -156,6 +156,9 @@ class CookieVault(LoginCookies, SignOutCookies):
         await self._ledger.end(Ending.of_session(session, reason, at=self._clock.now()))
         return [] if jar is None else self.deletions(jar, ended=session)
 
+    async def shred(self, mark: bytes) -> None:
+        """Nothing is stored: what there is of a session is in its browser."""
+
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
         opened = None if transaction.replaces is None else self._sessions.opened(jar)

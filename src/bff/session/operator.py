@@ -33,8 +33,7 @@ class Operator:
         ending = Ending.of_person(issuer, subject, at=now, until=now + self._absolute)
         await self._ledger.end(ending)
         audit.fact_written(ending, "person")
-        for mark, _ in listed:
-            await self._ledger.unlist_session(mark, person)
+        await self._sessions.sweep(person)
         return len(listed)
 
     async def end_one(self, issuer: str, subject: str, page_tag: str) -> None:

@@ -16,13 +16,12 @@ from bff.clock import Clock
 from bff.errors import SessionStoreUnavailable, UnknownSession
 from bff.session import audit
 from bff.session.background import Background
-from bff.session.cipher import Cipher
 from bff.session.endings import Ending, Reason
 from bff.session.ledger import Ledger
 from bff.session.marks import Marks, shown, tag
-from bff.session.model import Lifetimes, Session
+from bff.session.model import Session
 from bff.session.signed import same
-from bff.session.vault import Presented
+from bff.session.vault import Presented, SessionVault
 from bff.telemetry.logs import get_logger
 
 SEEN_EVERY: Final = 300.0
@@ -64,14 +63,15 @@ _decoder = msgspec.msgpack.Decoder(_Kept)
 class OwnSessions:
     """Keeps the list where the ledger is durable. It is written at sign-ins, renewals and changes, never for a reading.
 
-    ``lifetimes.idle`` bounds how long a session stays on the list that nobody was seen to use.
+    The vault's idle time bounds how long a session stays on the list that nobody was seen to use.
     """
 
-    def __init__(self, ledger: Ledger, cipher: Cipher, clock: Clock, lifetimes: Lifetimes) -> None:
+    def __init__(self, ledger: Ledger, vault: SessionVault, clock: Clock) -> None:
         self._ledger = ledger
-        self._cipher = cipher
+        self._vault = vault
+        self._cipher = vault.cipher
         self._clock = clock
-        self._idle = lifetimes.idle
+        self._idle = vault.lifetimes.idle
         self._noted: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
         self._background = Background()
 
@@ -126,7 +126,21 @@ class OwnSessions:
         now = self._clock.now()
         await self._ledger.end(Ending(mark=one.mark, reason=reason, at=now, until=one.absolute_end))
         audit.one_ended(one.tag, reason, person=shown(person))
-        await self._ledger.unlist_session(one.mark, person)
+        await self._clear(one.mark, person)
+
+    async def sweep(self, person: bytes) -> None:
+        """Clear away what is over of a person's sessions, its secrets too where they are stored.
+
+        A line that does not open is left alone: nobody can say that its session is over.
+        """
+        for mark, sealed in await self._ledger.listed(person):
+            kept = self._opened(mark, sealed)
+            if kept is not None and self._is_over(mark, person, kept):
+                await self._clear(mark, person)
+
+    def sweep_later(self, person: bytes) -> None:
+        """The same, and nobody waits for it."""
+        self._background.run(self._swept(person))
 
     def forget_later(self, session: Session) -> None:
         """A session that ended here leaves the list, and its device with it."""
@@ -136,6 +150,16 @@ class OwnSessions:
     async def aclose(self) -> None:
         """Finish the notes under way."""
         await self._background.finish(seconds=_DRAIN)
+
+    async def _clear(self, mark: bytes, person: bytes) -> None:
+        await self._vault.shred(mark)
+        await self._ledger.unlist_session(mark, person)
+
+    async def _swept(self, person: bytes) -> None:
+        try:
+            await self.sweep(person)
+        except SessionStoreUnavailable as error:  # what is over stays over
+            _log.info("sessions_not_swept", detail=error.detail)
 
     async def _note(self, marks: Marks, session: Session) -> None:
         """The same line with a later instant; one that is not there any more is not put back."""

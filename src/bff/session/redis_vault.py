@@ -176,6 +176,10 @@ class RedisVault(LoginCookies, SignOutCookies):
         self._background.run(self._quietly(self._records.shred(marks.sid)))
         return [] if jar is None else self.deletions(jar, ended=session)
 
+    async def shred(self, mark: bytes) -> None:
+        """Its secrets go, behind the back of whoever ended it from elsewhere."""
+        await self._quietly(self._records.shred(mark))
+
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
         ticket = None if transaction.replaces is None else Ticket.read(jar.get(self.policy.session))

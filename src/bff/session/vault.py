@@ -138,6 +138,10 @@ class SessionVault(Protocol):
         """Over from now on, in every generation; answers the deletions for the browser whose jar this is."""
         ...
 
+    async def shred(self, mark: bytes) -> None:
+        """What is stored of the ended session with this mark never opens again; in cookies nothing is stored (F9)."""
+        ...
+
     async def end_replaced(self, transaction: LoginTransaction) -> Session | None:
         """End the session that this sign-in replaces (rule F23); answers it where it can still be read, to revoke."""
         ...

@@ -177,7 +177,7 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(browser=BROWSERS, worker=WORKERS, arrives=st.booleans(), narrow=st.booleans(), fault=FAULTS)
     def call(self, browser: int, worker: int, arrives: bool, narrow: bool, fault: str) -> None:
-        """One call of a tab: its response gets lost, the server is down, its answer gets lost (F1), the ledger fails."""
+        """One call of a tab: a response or an answer (F1) gets lost, the server is down, the ledger fails."""
         self.server.lost = int(fault == "lost answer")
         self.server.down = AuthorizationServerUnavailable("refused", sent=False) if fault == "unreachable" else None
         ledger = self.workers[worker].ledger

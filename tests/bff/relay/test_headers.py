@@ -105,6 +105,20 @@ def test_nothing_else_crosses(name: bytes) -> None:
     assert crossed((name, b"1"), (b"accept", b"*/*")) == [(b"accept", b"*/*")]
 
 
+@pytest.mark.req("H-2", "BCP-18")
+def test_one_account_of_the_way_here_and_no_other() -> None:
+    """The API learns the address once, from our socket: no Via, no Forwarded, nobody's list (RFC 9110 7.6.3)."""
+    claimed = [
+        (b"via", b"1.1 x"),
+        (b"forwarded", b"for=6.6.6.6"),
+        (b"x-forwarded-for", b"6.6.6.6"),
+        (b"x-real-ip", b"6"),
+    ]
+    one = Route(path="/api/", upstream="http://api.example")
+    sent = outgoing(crossing(claimed, one), one, [], client="192.0.2.7", token=None)
+    assert sent == [(b"host", b"api.example"), (b"x-forwarded-for", b"192.0.2.7")]
+
+
 @pytest.mark.req("C13")
 def test_a_route_adds_names_of_its_own() -> None:
     """What a route declares crosses on that route; its twin with an underscore does not."""
@@ -315,7 +329,7 @@ def test_only_a_bearer_challenge_comes_back(challenge: bytes, crosses: bool) -> 
     assert bearer_challenge([(b"WWW-Authenticate", challenge)]) == (challenge.decode() if crosses else "")
 
 
-@pytest.mark.req("F38", "H-4", "ATK-41", "C20")
+@pytest.mark.req("F38", "H-4", "FM-2", "ATK-41", "C20")
 @pytest.mark.parametrize("token", ["user", "user_or_none"])
 def test_an_answer_to_a_person_is_never_stored(token: str) -> None:
     """The upstream's Cache-Control is replaced, whatever the path looks like; revalidation is a route's own choice."""

@@ -140,12 +140,17 @@ FAULTS: dict[str, dict[str, Any]] = {
     "no time": {"timeout": 0.0},
     "time that is none": {"timeout": float("nan")},
     "a negative body": {"max_body": -1},
+    "a stream that may say nothing for no time": {"stream_idle": 0.0},
+    "a WebSocket that nothing opens": {"websocket": True, "methods": frozenset({"POST"})},
+    "sub-protocols without a WebSocket": {"subprotocols": ("chat",)},
+    "a sub-protocol that is none": {"websocket": True, "subprotocols": ("chat room",)},
+    "no message at all": {"websocket": True, "max_message": 0},
     "a certificate that is not there": {"ca_file": Path("/nonexistent/ca.pem")},
     "a certificate that is none": {"ca_file": Path(__file__)},
 }
 
 
-@pytest.mark.req("BBA-12", "BBA-14", "BBA-15")
+@pytest.mark.req("BBA-12", "BBA-14", "BBA-15", "ATK-66")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_a_route_that_cannot_work_stops_the_start(fault: dict[str, Any]) -> None:
     """Each fault has one cause, which names the route and the cure."""

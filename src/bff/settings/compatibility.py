@@ -87,8 +87,8 @@ def fault_of(store: Store, ledger: LedgerKind, rotation: Rotation, *, several: b
     works = "".join(f"\n  {_said(one)}" for one in TABLE if not one.refused and "memory" not in one.ledgers)
     machines = "several" if several else "one"
     fault = (
-        f"session.store = {store}, session.ledger = {ledger}, refresh_rotation = {rotation}, session.machines: {machines} "
-        f"is refused: {row.promise}. Cure: {row.cure}. What works (store, ledger, rotation, machines):{works}"
+        f"session.store = {store}, session.ledger = {ledger}, refresh_rotation = {rotation}, session.machines: "
+        f"{machines} is refused: {row.promise}. Cure: {row.cure}. What works (store, ledger, rotation, machines):{works}"
     )
     return [fault]
 

@@ -88,7 +88,8 @@ def fault_of(store: Store, ledger: LedgerKind, rotation: Rotation, *, several: b
     machines = "several" if several else "one"
     fault = (
         f"session.store = {store}, session.ledger = {ledger}, refresh_rotation = {rotation}, session.machines: "
-        f"{machines} is refused: {row.promise}. Cure: {row.cure}. What works (store, ledger, rotation, machines):{works}"
+        f"{machines} is refused: {row.promise}. Cure: {row.cure}. "
+        f"What works (store, ledger, rotation, machines):{works}"
     )
     return [fault]
 

@@ -8,28 +8,25 @@ from bff.clock import Clock
 from bff.errors import NoSession, SessionEnded, SessionError, SessionStoreUnavailable, SessionSuperseded
 from bff.oidc.messages import LoginTransaction
 from bff.session import audit
-from bff.session.audit import EndsByTime
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
-from bff.session.endings import Ending, Reason
+from bff.session.endings import Reason
 from bff.session.generations import Generations
 from bff.session.ledger import Ledger
 from bff.session.login_cookies import LoginCookies
-from bff.session.marks import Marks, mark_of_sid, tag
+from bff.session.marks import Marks
 from bff.session.model import Lifetimes, Session
 from bff.session.opened import OpenedSession
-from bff.session.replaced import Replaced
 from bff.session.session_cookies import SessionCookies
+from bff.session.session_life import BY_TIME, SessionLife
 from bff.session.sign_out_cookies import SignOutCookies
-from bff.session.vault import LATE_SECONDS, CookieBudget, Presented
+from bff.session.vault import CookieBudget, Presented
 
 _MEMORY = 64 * 1024 * 1024
-_SLIDE_EVERY = 60.0
-_BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
 _COINCIDENCE = 5.0  # seconds in which an expired generation may come again: the page repeats its call (rule F5)
 
 
-class CookieVault(LoginCookies, SignOutCookies):
+class CookieVault(LoginCookies, SignOutCookies, SessionLife):
     """A ``SessionVault`` that keeps nothing but what it may forget: cookies hold sessions, the ledger holds facts.
 
     ``client_id`` and the policy's origin go into every key, so that no other application opens these cookies.
@@ -54,12 +51,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         budget = budget or CookieBudget()
         LoginCookies.__init__(self, policy, cipher, ledger, budget, form_post=form_post)
         SignOutCookies.__init__(self, policy, cipher)
-        self.lifetimes = lifetimes or Lifetimes()
-        # Under an idle time of a minute, a stamp a minute would let a session end that is used all the while.
-        self._slide_every = min(_SLIDE_EVERY, self.lifetimes.idle / 4)
-        self._view = ledger.view
-        self._by_time = EndsByTime()
-        self._replaced = Replaced(ledger, clock)
+        SessionLife.__init__(self, ledger, clock, lifetimes)
         self._sessions = SessionCookies(
             policy,
             cipher,
@@ -77,10 +69,7 @@ class CookieVault(LoginCookies, SignOutCookies):
 
     async def keep_session(self, session: Session, jar: Jar) -> list[SetCookie]:
         """Seal a new session; refused where its end became known while its sign-in was under way (rule F11)."""
-        await self._ledger.catch_up(at_once=True)
-        reason = self.ended(session)
-        if reason is not None:
-            raise SessionEnded(reason)
+        await self._refuse_ended(session)
         opened = self._sessions.seal(session)
         audit.session_began(session)
         return [*self._sessions.cookies(opened, jar, jar_is_complete=False), self._sessions.stamp(session)]
@@ -117,8 +106,7 @@ class CookieVault(LoginCookies, SignOutCookies):
             return self._due_to_refused(presented)
         ending = self._view.ended(marks, session.id_token_issued_at)
         if ending is not None:
-            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > LATE_SECONDS
-            return [] if late else self.deletions(presented.jar)
+            return [] if self._comes_late(ending) else self.deletions(presented.jar)
         due: list[SetCookie] = []
         newer = self._sessions.newer_than(marks, presented.presented_generation)
         # What another process has followed up since would set a jar back that may hold the newest by now (rule F6).
@@ -139,21 +127,13 @@ class CookieVault(LoginCookies, SignOutCookies):
         """The newest generation reachable from this one; raises ``SessionSuperseded`` where the way there is closed."""
         return await self._generations.newest(session)
 
-    def ended(self, session: Session) -> Reason | None:
-        """Why this session is over, or None; time is not asked."""
-        ending = self._view.ended(Marks.of(session), session.id_token_issued_at)
-        return None if ending is None else ending.reason
-
     async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
         """Dead in this process before anything is awaited, dead everywhere when the ledger has it.
 
         Answers the deletions for the browser whose jar this is, and its memory of the session's end.
         """
-        marks = Marks.of(session)
-        if self._view.ended(marks, session.id_token_issued_at) is None:
-            audit.session_ended(session, reason)
-        self._sessions.forget(marks)
-        await self._ledger.end(Ending.of_session(session, reason, at=self._clock.now()))
+        self._sessions.forget(Marks.of(session))
+        await self._end(session, reason)
         return [] if jar is None else self.deletions(jar, ended=session)
 
     async def shred(self, mark: bytes) -> None:
@@ -162,20 +142,15 @@ class CookieVault(LoginCookies, SignOutCookies):
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
         opened = None if transaction.replaces is None else self._sessions.opened(jar)
-        if opened is not None and opened.session.sid == transaction.replaces:
-            await self._replaced.remember(transaction, opened.value)
+        if opened is not None:
+            await self._replaced.remember(transaction, opened.session.sid, opened.value)
         return await super().keep_login(transaction, jar)
 
     async def end_replaced(self, transaction: LoginTransaction) -> Session | None:
         """The session that was here when this sign-in began is over, whatever generation it has reached (rule F23)."""
         if transaction.replaces is None:
             return None
-        now = self._clock.now()
-        until = now + self.lifetimes.absolute
-        mark = mark_of_sid(transaction.replaces)
-        if not self._view.has_ended(mark):
-            audit.one_ended(tag(transaction.replaces, audit.PAGE_TAG), Reason.REPLACED)
-        await self._ledger.end(Ending(mark=mark, reason=Reason.REPLACED, at=now, until=until))
+        await self._end_sid(transaction.replaces)
         value = await self._replaced.value(transaction)
         found = None if value is None else self._sessions.open(value)
         return None if found is None else await self._newest_readable(found.session)
@@ -184,11 +159,6 @@ class CookieVault(LoginCookies, SignOutCookies):
         """Take the session's cookies back; with ``ended``, remember in this browser that this session is over."""
         deleted = self._sessions.deletions(jar)
         return deleted if ended is None else [*deleted, self._sessions.out(jar, ended)]
-
-    def idle_end(self, presented: Presented) -> float:
-        """The last activity that is known and the idle lifetime, never behind the absolute end."""
-        session = presented.require()
-        return min(presented.last_activity + self.lifetimes.idle, session.absolute_end)
 
     async def aclose(self) -> None:
         """Finish what runs in the background; the ledger is closed by whoever opened it."""
@@ -206,7 +176,7 @@ class CookieVault(LoginCookies, SignOutCookies):
         session, now = current.session, self._clock.now()
         last = min(now, max(self._sessions.last_activity(opened, jar), session.active_at))
         refusal: SessionError | None = None
-        reason = self._over(opened, session, now, last)
+        reason = self._over(opened.marks, session, now, last)
         if reason is None and self._sessions.named_out(opened, jar):
             reason = Reason.SIGNED_OUT
         if reason is not None:
@@ -226,20 +196,11 @@ class CookieVault(LoginCookies, SignOutCookies):
     def _note_its_time(self, presented: Presented, session: Session, *, bodiless: bool) -> None:
         """Tell an end by time once. An upload may be late by as long as it is: of idleness it is no evidence (F5)."""
         refusal = presented.refusal
-        if not isinstance(refusal, SessionEnded) or refusal.reason not in _BY_TIME:
+        if not isinstance(refusal, SessionEnded) or refusal.reason not in BY_TIME:
             return
         presented.evident = bodiless or refusal.reason != Reason.IDLE
         if presented.evident:
             self._by_time.found(session, Reason(refusal.reason))
-
-    def _over(self, opened: OpenedSession, session: Session, now: float, last_activity: float) -> Reason | None:
-        ending = self._view.ended(opened.marks, session.id_token_issued_at)
-        if ending is not None:
-            return ending.reason
-        if now >= session.absolute_end:
-            ceiling = session.claims.get("session_expiry")
-            return Reason.SESSION_EXPIRY if session.absolute_end == ceiling else Reason.ABSOLUTE
-        return Reason.IDLE if now - last_activity > self.lifetimes.idle else None
 
     def _due_to_refused(self, presented: Presented) -> list[SetCookie]:
         """Only an ended session's cookies are taken back; what does not open may be another replica's to open (F21)."""

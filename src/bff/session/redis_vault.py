@@ -11,34 +11,31 @@ from bff.clock import Clock
 from bff.errors import NoSession, SessionEnded, SessionError, SessionStoreUnavailable
 from bff.oidc.messages import LoginTransaction
 from bff.session import audit
-from bff.session.audit import EndsByTime
 from bff.session.background import Background
 from bff.session.chunks import MOST
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
-from bff.session.endings import Ending, Reason
+from bff.session.endings import Reason
 from bff.session.login_cookies import LoginCookies
-from bff.session.marks import Marks, mark_of_sid, tag
+from bff.session.marks import Marks, mark_of_sid
 from bff.session.model import Lifetimes, Session
 from bff.session.opened import OpenedSession
 from bff.session.redis_ledger import RedisLedger
 from bff.session.redis_opened import TicketMemory
 from bff.session.redis_records import Record, RedisRecords
-from bff.session.replaced import Replaced
+from bff.session.session_life import BY_TIME, SessionLife
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.ticket import Ticket, TicketedSession
-from bff.session.vault import LATE_SECONDS, CookieBudget, Presented
+from bff.session.vault import CookieBudget, Presented
 from bff.telemetry.logs import get_logger
 
 _MEMORY = 64 * 1024 * 1024
-_SLIDE_EVERY = 60.0
 _DRAIN = 5.0
-_BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
 
 _log = get_logger(__name__)
 
 
-class RedisVault(LoginCookies, SignOutCookies):
+class RedisVault(LoginCookies, SignOutCookies, SessionLife):
     """A ``SessionVault`` whose cookie never changes: no response can lose a generation, and none carries a token.
 
     What was opened is remembered; a warm call asks the local view only, and the store where the view knows of a newer
@@ -64,24 +61,17 @@ class RedisVault(LoginCookies, SignOutCookies):
         cipher = Cipher(ring, clock, client_id=client_id, origin=policy.origin, instance=ledger.instance)
         LoginCookies.__init__(self, policy, cipher, ledger, budget or CookieBudget(), form_post=form_post)
         SignOutCookies.__init__(self, policy, cipher)
-        self.lifetimes = lifetimes or Lifetimes()
-        self._slide_every = min(_SLIDE_EVERY, self.lifetimes.idle / 4)
-        self._view = ledger.view
+        SessionLife.__init__(self, ledger, clock, lifetimes)
         self._news = ledger
         self._records = RedisRecords(ledger, cipher, clock, keep_id_token=keep_id_token)
         self._memory = TicketMemory(ring, ledger.view, memory_bytes)
         self._names = [policy.chunk(index) for index in range(MOST)]
         self._fetching: dict[bytes, asyncio.Task[Record | None]] = {}
         self._background = Background()
-        self._by_time = EndsByTime()
-        self._replaced = Replaced(ledger, clock)
 
     async def keep_session(self, session: Session, jar: Jar) -> list[SetCookie]:
         """Write a new session; refused where its end became known while its sign-in was under way (rule F11)."""
-        await self._ledger.catch_up(at_once=True)
-        reason = self.ended(session)
-        if reason is not None:
-            raise SessionEnded(reason)
+        await self._refuse_ended(session)
         ticket = Ticket.issue(session.sid)
         kept = TicketedSession.of(session, ticket)
         if not await self._records.keep(kept):
@@ -120,8 +110,7 @@ class RedisVault(LoginCookies, SignOutCookies):
             return self.deletions(presented.jar) if due else []
         ending = self._view.ended(marks, session.id_token_issued_at)
         if ending is not None:
-            late = ending.reason is Reason.REPLACED or self._clock.now() - ending.at > LATE_SECONDS
-            return [] if late else self.deletions(presented.jar)
+            return [] if self._comes_late(ending) else self.deletions(presented.jar)
         if slides:
             self._slide(presented.jar, marks)
         return []
@@ -160,20 +149,12 @@ class RedisVault(LoginCookies, SignOutCookies):
             raise NoSession if reason is None else SessionEnded(reason)
         return self._learn(record, record.session).session
 
-    def ended(self, session: Session) -> Reason | None:
-        """Why this session is over, or None; time is not asked."""
-        ending = self._view.ended(Marks.of(session), session.id_token_issued_at)
-        return None if ending is None else ending.reason
-
     async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
         """Dead in this process before anything is awaited, dead everywhere when the store has it, then shredded."""
-        marks = Marks.of(session)
-        if self._view.ended(marks, session.id_token_issued_at) is None:
-            audit.session_ended(session, reason)
         if isinstance(session, TicketedSession):
             self._memory.forget(session.ticket)
-        await self._ledger.end(Ending.of_session(session, reason, at=self._clock.now()))
-        self._background.run(self._quietly(self._records.shred(marks.sid)))
+        await self._end(session, reason)
+        self._background.run(self._quietly(self._records.shred(mark_of_sid(session.sid))))
         return [] if jar is None else self.deletions(jar, ended=session)
 
     async def shred(self, mark: bytes) -> None:
@@ -183,18 +164,15 @@ class RedisVault(LoginCookies, SignOutCookies):
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
         ticket = None if transaction.replaces is None else Ticket.read(jar.get(self.policy.session))
-        if ticket is not None and ticket.sid == transaction.replaces:
-            await self._replaced.remember(transaction, ticket.value)
+        if ticket is not None:
+            await self._replaced.remember(transaction, ticket.sid, ticket.value)
         return await super().keep_login(transaction, jar)
 
     async def end_replaced(self, transaction: LoginTransaction) -> Session | None:
         """The session that was here when this sign-in began is over, whatever generation it has reached (rule F23)."""
         if transaction.replaces is None:
             return None
-        now, mark = self._clock.now(), mark_of_sid(transaction.replaces)
-        if not self._view.has_ended(mark):
-            audit.one_ended(tag(transaction.replaces, audit.PAGE_TAG), Reason.REPLACED)
-        await self._ledger.end(Ending(mark=mark, reason=Reason.REPLACED, at=now, until=now + self.lifetimes.absolute))
+        mark = await self._end_sid(transaction.replaces)
         ticket = Ticket.read(await self._replaced.value(transaction))
         record = None
         with suppress(SessionStoreUnavailable):
@@ -206,10 +184,6 @@ class RedisVault(LoginCookies, SignOutCookies):
         """Take the ticket back, and what an earlier store left in this browser."""
         others = [name for name in (*self._names[1:], self.policy.idle) if name in jar]
         return [self.policy.deletion(name) for name in (self.policy.session, *others)]
-
-    def idle_end(self, presented: Presented) -> float:
-        """The last activity that is known and the idle lifetime, never behind the absolute end."""
-        return min(presented.last_activity + self.lifetimes.idle, presented.require().absolute_end)
 
     async def aclose(self) -> None:
         """Finish what runs in the background; the ledger is closed by whoever opened it."""
@@ -245,7 +219,7 @@ class RedisVault(LoginCookies, SignOutCookies):
         session, now = opened.session, self._clock.now()
         last = min(now, opened.stamped_at)
         reason = self._over(opened.marks, session, now, last)
-        if reason in _BY_TIME:
+        if reason in BY_TIME:
             self._by_time.found(session, reason)
         refusal: SessionError | None = None if reason is None else SessionEnded(reason)
         return Presented(
@@ -257,15 +231,6 @@ class RedisVault(LoginCookies, SignOutCookies):
             sealed_at=opened.sealed_at,
             refusal=refusal,
         )
-
-    def _over(self, marks: Marks, session: Session, now: float, last_activity: float) -> Reason | None:
-        ending = self._view.ended(marks, session.id_token_issued_at)
-        if ending is not None:
-            return ending.reason
-        if now >= session.absolute_end:
-            ceiling = session.claims.get("session_expiry")
-            return Reason.SESSION_EXPIRY if session.absolute_end == ceiling else Reason.ABSOLUTE
-        return Reason.IDLE if now - last_activity > self.lifetimes.idle else None
 
     def _shredded(self, jar: Jar, record: Record) -> Presented:
         """A record without secrets that this ticket opens: over, for the reason that the view knows, or nobody's."""

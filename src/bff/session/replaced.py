@@ -25,12 +25,12 @@ class Replaced:
         self._ledger = ledger
         self._clock = clock
 
-    async def remember(self, transaction: LoginTransaction, value: bytes) -> None:
-        """Keep the value; where the ledger fails, that refresh token ends by itself."""
-        if transaction.replaces is None:
+    async def remember(self, transaction: LoginTransaction, sid: str, value: bytes) -> None:
+        """Keep the value where this sid will be replaced; where the ledger fails, that refresh token ends by itself."""
+        if sid != transaction.replaces:
             return
         mark, secret = mark_of_replaced(transaction.state), transaction.code_verifier
-        sealed = seal_under(secret, value, purpose=_PURPOSE, about=transaction.replaces)
+        sealed = seal_under(secret, value, purpose=_PURPOSE, about=sid)
         with suppress(SessionStoreUnavailable):
             await self._ledger.spend_login(mark, self._clock.now() + LOGIN_SECONDS)
             await self._ledger.keep_landing(mark, sealed)

@@ -26,16 +26,14 @@ from bff.errors import (
     MethodNotAllowed,
     SpeculativeRequest,
 )
+from bff.gate.speculation import PURPOSES, is_speculative
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 READING: Final = frozenset({"GET", "HEAD"})
 RELAYED_KINDS: Final = frozenset({"header", "fetch-metadata"})
 
 _SITES = frozenset({b"same-origin", b"same-site", b"cross-site", b"none"})
-_WATCHED = frozenset(
-    {b"x-csrf", b"sec-fetch-site", b"origin", b"sec-fetch-mode", b"sec-fetch-dest", b"sec-purpose", b"purpose"}
-)
-_SPECULATIVE = frozenset({b"sec-purpose", b"purpose"})
+_WATCHED = PURPOSES | {b"x-csrf", b"sec-fetch-site", b"origin", b"sec-fetch-mode", b"sec-fetch-dest"}
 # Where a guess of the browser would act on a session. A speculative read of a page or an image harms nobody.
 _UNSPECULATIVE = frozenset({"header", "websocket", "navigation", "callback", "ticket"})
 
@@ -67,7 +65,7 @@ class Antiforgery:
         signals = dict(watched)
         if len(signals) != len(watched):
             raise MalformedRequest("a field that says where the call comes from came twice")
-        if not _SPECULATIVE.isdisjoint(signals) and kind in _UNSPECULATIVE and _is_speculative(signals):
+        if not PURPOSES.isdisjoint(signals) and kind in _UNSPECULATIVE and is_speculative(watched):
             raise SpeculativeRequest
         self._rules[kind](method, signals)
 
@@ -122,7 +120,3 @@ def _site(signals: Signals) -> bytes | None:
     """Sec-Fetch-Site, or None where it is absent or no word of the specification (Fetch Metadata 2.4)."""
     value = signals.get(b"sec-fetch-site")
     return value if value in _SITES else None
-
-
-def _is_speculative(signals: Signals) -> bool:
-    return b"prefetch" in signals.get(b"sec-purpose", b"") or b"prefetch" in signals.get(b"purpose", b"")

@@ -94,11 +94,6 @@ OUTCOMES: dict[type[errors.BFFError], Outcome] = {
         "You were signed in several times in a row and no cookie came back. Check that cookies are allowed for this site, that its address is the same as before, and that the clock of your device is right.",
         (HOME, ("Try once more", "/bff/login")),
     ),
-    errors.SpeculativeRequest: Outcome(
-        "Nothing has happened",
-        "Your browser wanted to load this page ahead of time. Open it yourself to go on.",
-        (HOME,),
-    ),
     errors.AuthorizationServerUnavailable: Outcome(
         "The sign-in service does not answer",
         "It is slow or down at the moment. Nothing is lost; please try again shortly.",

@@ -135,8 +135,7 @@ def _prepared(entry: Mapping[str, Any], alg: str) -> Key:
         key = jwk.construct(members, alg)
     except (JOSEError, ValueError, TypeError, KeyError) as error:
         raise UnusableKeyError("key material") from error
-    # python-jose's Key declares no such attribute, and both of its cryptography backends have it
-    bits: int = key.prepared_key.key_size  # type: ignore[attr-defined]
+    bits: int = key.prepared_key.key_size  # type: ignore[attr-defined]  # both backends have it, Key declares none
     if entry["kty"] == "RSA" and not MIN_RSA_BITS <= bits <= MAX_RSA_BITS:
         raise UnusableKeyError("RSA key size")
     return key

@@ -10,7 +10,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from local_authority.misbehaving.misbehaviours import Misbehaviour
-from tests.world.browser import Tab
 from tests.world.house import House, opened_house, problem_of
 
 CALLS = 50
@@ -23,14 +22,6 @@ async def brief(tmp_path: Path) -> AsyncIterator[House]:
         yield running
 
 
-async def signed_in(house: House) -> Tab:
-    """A tab with the page of somebody who is signed in."""
-    tab = house.browser().tab()
-    await house.sign_in(tab)
-    await house.user(tab)
-    return tab
-
-
 def token_calls(house: House) -> int:
     """How many requests went to the token endpoint, answered or not."""
     return sum(url.endswith("/token") for method, url in house.internet.requests if method == "POST")
@@ -39,7 +30,7 @@ def token_calls(house: House) -> int:
 @pytest.mark.req("ATK-54")
 async def test_a_refresh_token_that_a_thief_used_ends_both_of_them(brief: House) -> None:
     """Our next refresh is the reuse: the authority revokes the family, the session ends, and the audit log says so."""
-    tab = await signed_in(brief)
+    tab = await brief.signed_in()
     grants, session = brief.authority.state.services.grants, await brief.session(tab.browser)
     assert session.tokens.refresh_token is not None
     stolen = grants.issue_refresh_token(grants.spend(session.tokens.refresh_token, client_id=brief.bff_client_id))
@@ -59,7 +50,7 @@ async def test_a_refresh_token_that_a_thief_used_ends_both_of_them(brief: House)
 @pytest.mark.req("ATK-67")
 async def test_an_outage_is_no_storm(brief: House) -> None:
     """Fifty calls at a dead token make a handful of token calls, and are told to come back at different times."""
-    tab = await signed_in(brief)
+    tab = await brief.signed_in()
     brief.clock.advance(301)
     brief.misbehaviours.begin(Misbehaviour.DOWN, at="token")
     before = token_calls(brief)

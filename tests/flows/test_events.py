@@ -54,18 +54,10 @@ class Stream:
         self._answer.cancel()
 
 
-async def signed_in(house: House) -> Tab:
-    """A tab with the page of somebody who is signed in."""
-    tab = house.browser().tab()
-    await house.sign_in(tab)
-    await house.user(tab)
-    return tab
-
-
 @pytest.mark.req("F28")
 async def test_the_page_hears_why_its_session_ended(house: House) -> None:
     """A sign-out in another tab ends the stream with its reason, and the next question of who is there says it too."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     stream = await Stream(house, tab).opened()
     await house.bff.state.services.vault.end_session(await house.session(tab.browser), Reason.ADMIN)
     assert await stream.told() == "admin"
@@ -75,7 +67,7 @@ async def test_the_page_hears_why_its_session_ended(house: House) -> None:
 @pytest.mark.req("F28", "F10", "F13")
 async def test_an_end_in_another_worker_is_heard(house: House) -> None:
     """Two processes share the ledger's file: what ends in the one ends the stream that the other holds."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     stream = await Stream(house, tab).opened()
     other = create_bff(house.settings(), transport=house.internet, clock=house.clock)
     async with other.router.lifespan_context(other):
@@ -89,7 +81,7 @@ async def test_an_end_in_another_worker_is_heard(house: House) -> None:
 async def test_a_sign_out_elsewhere_reaches_an_open_page(tmp_path: Path) -> None:
     """From the frame in the authority's page to the end of the stream it is a second."""
     async with opened_house(tmp_path) as house:
-        tab = await signed_in(house)
+        tab = await house.signed_in()
         stream = await Stream(house, tab).opened()
         sid = (await house.session(tab.browser)).authority_sid
         await house.sends(f"/bff/frontchannel-logout?iss={house.options.issuer_identifier}&sid={sid}")
@@ -99,7 +91,7 @@ async def test_a_sign_out_elsewhere_reaches_an_open_page(tmp_path: Path) -> None
 @pytest.mark.req("F28")
 async def test_only_its_own_session_ends_a_stream(house: House) -> None:
     """Somebody else's end is no business of this page."""
-    tab, other = await signed_in(house), house.browser().tab()
+    tab, other = await house.signed_in(), house.browser().tab()
     await house.sign_in(other, GRACE)
     stream = await Stream(house, tab).opened()
     await house.sign_out(other)
@@ -112,7 +104,7 @@ async def test_only_its_own_session_ends_a_stream(house: House) -> None:
 async def test_a_stream_keeps_nobody_signed_in(tmp_path: Path) -> None:
     """Its answer stamps no activity; when the idle time that it knows of is over it ends, and asking again says why."""
     async with opened_house(tmp_path, settings={"session": {"idle": "10m"}}) as house:
-        tab = await signed_in(house)
+        tab = await house.signed_in()
         house.clock.advance(300)
         stream = await Stream(house, tab).opened()
         house.clock.advance(301)
@@ -127,7 +119,7 @@ async def test_a_stream_keeps_nobody_signed_in(tmp_path: Path) -> None:
 async def test_a_session_that_is_used_outlives_its_stream(tmp_path: Path) -> None:
     """The stream knows the cookies it came with: it ends at their idle time, and a new one comes with newer cookies."""
     async with opened_house(tmp_path, settings={"session": {"idle": "10m"}}) as house:
-        tab = await signed_in(house)
+        tab = await house.signed_in()
         stream = await Stream(house, tab).opened()
         house.clock.advance(400)
         assert (await tab.api("/api/todolist")).status_code == 200
@@ -150,7 +142,7 @@ async def test_a_session_that_is_used_outlives_its_stream(tmp_path: Path) -> Non
 )
 async def test_it_is_guarded_like_every_call(house: House, headers: dict[str, str], slug: str) -> None:
     """The same anti-forgery header, and the same answer where the page speaks for another session."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     cookie = house.cookie_header(tab.browser)
     answer = await house.sends(EVENTS, cookie, *((name.lower(), value) for name, value in headers.items()))
     assert problem_of(answer) == slug
@@ -166,7 +158,7 @@ async def test_without_a_session_there_is_no_stream(house: House) -> None:
 @pytest.mark.req("F28", "ATK-63")
 async def test_one_session_holds_so_many_streams(house: House) -> None:
     """One tab holds one; what holds scores of them is answered 429, and a stream that closes makes room."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     streams = [await Stream(house, tab).opened() for _ in range(MOST_OF_ONE_SESSION)]
     refused = await tab.api(EVENTS)
     assert (refused.status_code, problem_of(refused)) == (429, "too-many-requests")
@@ -180,7 +172,7 @@ async def test_one_session_holds_so_many_streams(house: House) -> None:
 @pytest.mark.req("F28")
 async def test_a_shutdown_lets_everybody_go(house: House) -> None:
     """The stream ends without a word: the session lives, and the page asks the next process."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     stream = await Stream(house, tab).opened()
     await house.restart_bff()
     assert await stream.told() is None

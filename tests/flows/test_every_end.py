@@ -31,14 +31,6 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         yield running
 
 
-async def signed_in(house: House, person: Any = None) -> Tab:
-    """A tab with the page of somebody who is signed in."""
-    tab = house.browser().tab()
-    await house.sign_in(tab, *(() if person is None else (person,)))
-    await house.user(tab)
-    return tab
-
-
 async def signed_out(house: House, tab: Tab) -> None:
     """The page's button."""
     assert (await tab.api("/bff/logout", method="POST")).status_code == 200
@@ -53,7 +45,7 @@ async def replaced(house: House, tab: Tab) -> None:
 
 async def ended_by_owner(house: House, tab: Tab) -> None:
     """From another browser of the same person."""
-    other = await signed_in(house)
+    other = await house.signed_in()
     assert (await other.api(f"/bff/sessions/{await house.tag(tab)}", method="DELETE")).status_code == 204
 
 
@@ -185,7 +177,7 @@ def test_there_is_a_scenario_for_each_reason() -> None:
 @pytest.mark.parametrize("reason", SCENARIOS, ids=lambda reason: reason.value)
 async def test_an_end_is_one_event(house: House, reason: Reason) -> None:
     """A copy of the cookies is refused with the reason, `/bff/user` says it, it is counted and audited exactly once."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     before = counted(reason)
     with capture_logs() as said:
         if reason is Reason.SESSION_EXPIRY:
@@ -212,7 +204,7 @@ async def test_an_end_is_one_event(house: House, reason: Reason) -> None:
 @pytest.mark.parametrize("reason", [one for one in SCENARIOS if one not in UNREADABLE], ids=lambda reason: reason.value)
 async def test_no_refresh_token_outlives_its_session(house: House, reason: Reason) -> None:
     """Revoked at the end where it can be read, else when the cookie comes again: none lives on at the authority."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     copy = tab.browser.kept()
     await SCENARIOS[reason](house, tab)
     if reason in {Reason.SESSION_EXPIRY, Reason.STALE_GENERATION} | FOUND_OUT:
@@ -238,7 +230,7 @@ async def sealed_in(house: House, tab: Tab) -> Any:
 @pytest.mark.parametrize("reason", [Reason.ENDED_BY_OWNER, Reason.ADMIN, Reason.EPOCH, Reason.BACKCHANNEL])
 async def test_an_open_page_hears_of_an_end_elsewhere(house: House, reason: Reason) -> None:
     """The stream ends with the reason within a second, wherever the end came from."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     stream = asyncio.create_task(tab.fetch("/bff/events", headers={"X-CSRF": "1"}))
     async with asyncio.timeout(5):
         while not house.bff.state.services.endings._waiting:  # noqa: ASYNC110 — it has no event of ours
@@ -253,9 +245,9 @@ async def test_an_open_page_hears_of_an_end_elsewhere(house: House, reason: Reas
 async def test_a_logout_token_with_both_names_reaches_a_session_without_sid(house: House) -> None:
     """Its ID token named none, so ``sub`` speaks for it; a session that has another ``sid`` lives."""
     house.misbehaviours.id_token["sid"] = ABSENT
-    unnamed = await signed_in(house)
+    unnamed = await house.signed_in()
     house.misbehaviours.id_token.clear()
-    named = await signed_in(house)
+    named = await house.signed_in()
     house.clock.advance(1)
     await backchannel(house, unnamed)
     answer = await unnamed.api("/api/todolist")
@@ -263,14 +255,14 @@ async def test_a_logout_token_with_both_names_reaches_a_session_without_sid(hous
     assert (await named.api("/api/todolist")).status_code == 200
     house.clock.advance(1)
     house.misbehaviours.id_token["sid"] = ABSENT
-    assert (await (await signed_in(house)).api("/api/todolist")).status_code == 200
+    assert (await (await house.signed_in()).api("/api/todolist")).status_code == 200
 
 
 @pytest.mark.req("F13")
 async def test_the_audit_log_names_nobody(house: House) -> None:
     """A beginning and an end share the tag and the mark of a person; neither sid, sub nor a token is said."""
     with capture_logs() as said:
-        tab = await signed_in(house)
+        tab = await house.signed_in()
         session, tag = await house.session(tab.browser), await house.tag(tab)
         await signed_out(house, tab)
     lines = [one for one in said if one["event"] in {"session_began", "session_ended"}]

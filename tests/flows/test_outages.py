@@ -69,19 +69,6 @@ async def test_calls_go_on_while_the_old_token_lives(brief: House) -> None:
     assert brief.record.token_calls["refresh_token"] == 1
 
 
-async def test_our_own_refused_credentials_sign_nobody_out(brief: House) -> None:
-    """``invalid_client`` is our fault: 502 with a type of its own, and the session waits for the repair."""
-    tab = brief.browser().tab()
-    await brief.sign_in(tab)
-    brief.clock.advance(301)
-    brief.misbehaviours.begin(Misbehaviour.INVALID_CLIENT)
-    answer = await tab.api("/api/todolist")
-    assert (answer.status_code, problem_of(answer)) == (502, "authority-client-refused")
-    brief.misbehaviours.end()
-    brief.clock.advance(2)
-    assert (await tab.api("/api/todolist")).status_code == 200
-
-
 async def test_an_api_that_is_down_is_502(brief: House) -> None:
     """No connection to the API: its own problem, its own status, and the session is as it was."""
     tab = brief.browser().tab()

@@ -10,20 +10,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from bff.app import create_app as create_bff
-from tests.world.browser import Browser, Tab
+from tests.world.browser import Tab
 from tests.world.house import BFF_ORIGIN, GRACE, House, opened_house, problem_of
 
 SESSIONS = "/bff/sessions"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1 Version/18.0 Mobile Safari/604.1"
-
-
-async def signed_in(house: House, browser: Browser | None = None, person: Any = None) -> Tab:
-    """A tab with the page of somebody who is signed in."""
-    tab = (browser or house.browser()).tab()
-    await house.sign_in(tab, *(() if person is None else (person,)))
-    await house.user(tab)
-    return tab
 
 
 async def listed(tab: Tab) -> list[dict[str, Any]]:
@@ -46,12 +38,12 @@ async def test_a_person_sees_each_of_their_sessions(house: House) -> None:
     """This one first, each with its device, since when, last seen when; and none of anybody else's."""
     phone = house.browser()
     phone.user_agent = IPHONE
-    first = await signed_in(house, phone)
+    first = await house.signed_in(browser=phone)
     house.clock.advance(60)
     desk = house.browser()
     desk.user_agent = FIREFOX
-    second = await signed_in(house, desk)
-    await signed_in(house, person=GRACE)
+    second = await house.signed_in(browser=desk)
+    await house.signed_in(GRACE)
     lines = await listed(second)
     assert [(one["device"], one["current"]) for one in lines] == [
         ("Firefox on Linux", True),
@@ -67,7 +59,7 @@ async def test_a_person_sees_each_of_their_sessions(house: House) -> None:
 @pytest.mark.req("F9", "F11", "F13")
 async def test_any_of_them_can_be_ended(house: House) -> None:
     """The other browser's next call says why; the list has one less; a second try finds nothing; this one lives."""
-    here, there = await signed_in(house), await signed_in(house)
+    here, there = await house.signed_in(), await house.signed_in()
     tag = await house.tag(there)
     answer = await here.api(f"{SESSIONS}/{tag}", method="DELETE", tag=await house.tag(here))
     assert answer.status_code == 204
@@ -82,7 +74,7 @@ async def test_any_of_them_can_be_ended(house: House) -> None:
 @pytest.mark.req("F2", "F13")
 async def test_this_one_can_be_ended_too(house: House) -> None:
     """It is a sign-out without the way on: the cookies go, the refresh token is revoked, the list forgets it."""
-    here, there = await signed_in(house), await signed_in(house)
+    here, there = await house.signed_in(), await house.signed_in()
     session = await house.session(here.browser)
     assert (await here.api(f"{SESSIONS}/{await house.tag(here)}", method="DELETE")).status_code == 204
     assert house.cookie not in here.browser.names()
@@ -95,7 +87,7 @@ async def test_this_one_can_be_ended_too(house: House) -> None:
 @pytest.mark.req("F11")
 async def test_nobody_ends_anybody_elses(house: House) -> None:
     """Somebody else's tag is as unknown as one that never was, and that session lives."""
-    ada, grace = await signed_in(house), await signed_in(house, person=GRACE)
+    ada, grace = await house.signed_in(), await house.signed_in(GRACE)
     for tag in (await house.tag(grace), "A" * 22, "..%2f", "é"):
         answer = await ada.api(f"{SESSIONS}/{tag}", method="DELETE")
         assert answer.status_code in {404, 405}, tag
@@ -105,7 +97,7 @@ async def test_nobody_ends_anybody_elses(house: House) -> None:
 @pytest.mark.req("F27", "F30")
 async def test_it_is_guarded_like_every_call(house: House) -> None:
     """No header, another site, no session, a page of another session: refused, each in its own words."""
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     cookie, ours = house.cookie_header(tab.browser), ("origin", BFF_ORIGIN)
     for method, path in (("GET", SESSIONS), ("DELETE", f"{SESSIONS}/x")):
         answers = [
@@ -129,7 +121,7 @@ async def test_without_a_ledger_that_holds_there_is_no_list(
 ) -> None:
     """Nobody is told that a session was ended where it would live on after a restart, or on the other machine."""
     await house.restart_bff(**settings)
-    tab = await signed_in(house)
+    tab = await house.signed_in()
     for method, path in (("GET", SESSIONS), ("DELETE", f"{SESSIONS}/x")):
         answer = await tab.api(path, method=method)
         assert answer.status_code in {404, 405}
@@ -138,7 +130,7 @@ async def test_without_a_ledger_that_holds_there_is_no_list(
 @pytest.mark.req("F11", "F13")
 async def test_what_ended_in_any_way_is_not_listed(house: House) -> None:
     """A sign-out, a sign-in over it, an end at the authorization server: each leaves the list at once."""
-    watching, leaving, again, elsewhere = [await signed_in(house) for _ in range(4)]
+    watching, leaving, again, elsewhere = [await house.signed_in() for _ in range(4)]
     assert len(await listed(watching)) == 4
     await house.sign_out(leaving)
     assert len(await listed(watching)) == 3
@@ -152,7 +144,7 @@ async def test_what_ended_in_any_way_is_not_listed(house: House) -> None:
 @pytest.mark.req("F10", "F13")
 async def test_the_list_is_that_of_every_worker_and_outlives_a_restart(house: House) -> None:
     """Two processes on one file: what began in the one is listed, and ended, in the other."""
-    here, there = await signed_in(house), await signed_in(house)
+    here, there = await house.signed_in(), await house.signed_in()
     tag = await house.tag(there)
     other = create_bff(house.settings(), transport=house.internet, clock=house.clock)
     async with other.router.lifespan_context(other):
@@ -169,7 +161,7 @@ async def test_the_list_is_that_of_every_worker_and_outlives_a_restart(house: Ho
 async def test_last_seen_moves_with_renewals_and_changes_never_with_a_reading(tmp_path: Path) -> None:
     """A reading writes nothing; a change is noted once in five minutes; a renewed token says that somebody was here."""
     async with opened_house(tmp_path, access_token_seconds=1800, settings={"session": {"idle": "1h"}}) as house:
-        tab = await signed_in(house)
+        tab = await house.signed_in()
         began = (await listed(tab))[0]["seen_at"]
 
         async def seen_after(seconds: float, method: str, **body: Any) -> int:
@@ -189,9 +181,9 @@ async def test_last_seen_moves_with_renewals_and_changes_never_with_a_reading(tm
 async def test_a_session_that_nobody_can_use_any_more_lapses_from_the_list(tmp_path: Path) -> None:
     """Its idle time after its last token's end is over: had it been used, it would have been renewed."""
     async with opened_house(tmp_path, access_token_seconds=300, settings={"session": {"idle": "10m"}}) as house:
-        await signed_in(house)
+        await house.signed_in()
         house.clock.advance(901)
-        assert [one["current"] for one in await listed(await signed_in(house))] == [True]
+        assert [one["current"] for one in await listed(await house.signed_in())] == [True]
 
 
 @pytest.mark.req("F9", "ATK-16")
@@ -199,7 +191,7 @@ async def test_the_ledger_tells_nothing_of_a_device(house: House) -> None:
     """The file holds marks and sealed values: neither device nor tag nor person can be read in it."""
     browser = house.browser()
     browser.user_agent = IPHONE
-    tab = await signed_in(house, browser)
+    tab = await house.signed_in(browser=browser)
     tag, session = await house.tag(tab), await house.session(browser)
     stored = b"".join(path.read_bytes() for path in house.folder.glob("ledger.sqlite*"))
     for secret in ("iPhone", "Safari", tag, session.sid, session.subject):

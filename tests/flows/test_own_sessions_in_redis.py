@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,9 @@ from bff.wiring import operator_of
 from local_authority.metadata import Paths
 from tests.world.browser import Tab
 from tests.world.house import BFF_ORIGIN, GRACE, House, opened_house
-from tests.world.valkey import Valkey, running_valkey
+from tests.world.valkey import Valkey
 
 SOON = 2.0  # seconds: a quarter of one is promised, the machine that runs this may be slow
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    """One server for the module."""
-    with running_valkey(appendonly="yes") as server:
-        yield server
 
 
 @pytest.fixture(params=["sessions", "ledger"])
@@ -36,14 +29,6 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path, valkey: Valkey) 
     settings = {"session": {**stored, "redis_url": valkey.url, "machines": 3}}
     async with opened_house(tmp_path, settings=settings) as running:
         yield running
-
-
-async def signed_in(house: House, person: Any = None) -> Tab:
-    """A tab with the page of somebody who is signed in."""
-    tab = house.browser().tab()
-    await house.sign_in(tab, *(() if person is None else (person,)))
-    await house.user(tab)
-    return tab
 
 
 async def ended_soon(tab: Tab) -> str | None:
@@ -70,7 +55,7 @@ async def as_operator(house: House, act: Callable[[Any], Awaitable[Any]]) -> Any
 @pytest.mark.req("F9", "F10", "F13")
 async def test_a_person_sees_and_ends_their_sessions_on_any_replica(house: House) -> None:
     """What began at one replica is listed at another, ended there, and over at the first within a second."""
-    here, there, other = await signed_in(house), await signed_in(house), await signed_in(house, GRACE)
+    here, there, other = await house.signed_in(), await house.signed_in(), await house.signed_in(GRACE)
     tag = await house.tag(there)
     replica = create_bff(house.settings(), transport=house.internet, clock=house.clock)
     async with replica.router.lifespan_context(replica):
@@ -89,7 +74,7 @@ async def test_a_person_sees_and_ends_their_sessions_on_any_replica(house: House
 @pytest.mark.parametrize("how", ["own list", "operator", "back channel"])
 async def test_an_end_from_elsewhere_shreds_what_is_stored(house: House, valkey: Valkey, how: str) -> None:
     """The secrets of a session that ends without its cookie are gone from the store, and its device from the list."""
-    here, there = await signed_in(house), await signed_in(house)
+    here, there = await house.signed_in(), await house.signed_in()
     session = await house.session(there.browser)
     record = key_of(mark_of_sid(session.sid), "session")
     with valkey.client() as client:
@@ -123,7 +108,7 @@ def session_is_listed(client: Any, session: Session) -> bool:
 @pytest.mark.req("F9", "F11")
 async def test_an_operator_ends_a_persons_sessions_and_everybodys(house: House) -> None:
     """From a process that serves nobody: one person first, then all; what begins afterwards lives."""
-    first, second, other = await signed_in(house), await signed_in(house), await signed_in(house, GRACE)
+    first, second, other = await house.signed_in(), await house.signed_in(), await house.signed_in(GRACE)
     session = await house.session(first.browser)
     found = await as_operator(house, lambda operator: operator.sessions_of(session.issuer, session.subject))
     assert {one.tag for one in found} == {await house.tag(first), await house.tag(second)}
@@ -133,5 +118,5 @@ async def test_an_operator_ends_a_persons_sessions_and_everybodys(house: House) 
     await as_operator(house, lambda operator: operator.end_everybody())
     assert await ended_soon(other) == "epoch"
     house.clock.advance(1)
-    again = await signed_in(house)
+    again = await house.signed_in()
     assert (await again.api("/api/todolist")).status_code == 200

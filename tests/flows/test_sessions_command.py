@@ -41,14 +41,6 @@ async def run(config: Path, *words: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, main, ["sessions", *words, "--config", str(config)])
 
 
-async def signed_in(house: House, person: Any = None) -> Tab:
-    """A tab with the page of somebody who is signed in."""
-    tab = house.browser().tab()
-    await house.sign_in(tab, *(() if person is None else (person,)))
-    await house.user(tab)
-    return tab
-
-
 async def why_refused(house: House, tab: Tab) -> tuple[int, str | None]:
     """How a call is answered once the process has heard of what others wrote."""
     house.clock.advance(1)
@@ -76,7 +68,7 @@ def is_there(path: str) -> bool:
 @pytest.mark.req("F9", "F11")
 async def test_an_operator_ends_all_that_a_person_has_begun(house: House, config: Path) -> None:
     """Both of their browsers are signed out and told why; nobody else is; a sign-in afterwards lives."""
-    first, second, other = await signed_in(house), await signed_in(house), await signed_in(house, GRACE)
+    first, second, other = await house.signed_in(), await house.signed_in(), await house.signed_in(GRACE)
     subject = (await house.session(first.browser)).subject
     listed = await run(config, "list", "--subject", subject)
     assert listed.exit_code == 0, listed.output
@@ -96,14 +88,14 @@ async def test_an_operator_ends_all_that_a_person_has_begun(house: House, config
     assert await why_refused(house, first) == (401, "admin")
     assert await why_refused(house, second) == (401, "admin")
     assert await why_refused(house, other) == (200, None)
-    assert await why_refused(house, await signed_in(house)) == (200, None)
+    assert await why_refused(house, await house.signed_in()) == (200, None)
     assert "1 session\n" in (await run(config, "list", "--subject", subject)).output
 
 
 @pytest.mark.req("F9")
 async def test_an_operator_ends_one_session(house: House, config: Path) -> None:
     """By the tag that its page shows; another person's tag, or a second try, does nothing and says so."""
-    first, second = await signed_in(house), await signed_in(house)
+    first, second = await house.signed_in(), await house.signed_in()
     subject, tag = (await house.session(first.browser)).subject, await house.tag(first)
     wrong = await run(config, "end", "--subject", "somebody-else", "--tag", tag)
     assert (wrong.exit_code, "Nothing was done" in wrong.stderr) == (1, True)
@@ -117,7 +109,7 @@ async def test_an_operator_ends_one_session(house: House, config: Path) -> None:
 @pytest.mark.req("F11")
 async def test_an_operator_ends_everybodys(house: House, config: Path) -> None:
     """Whoever has a session is signed out by it; a sign-in under way then or later begins one that lives."""
-    ada, grace = await signed_in(house), await signed_in(house, GRACE)
+    ada, grace = await house.signed_in(), await house.signed_in(GRACE)
     house.clock.advance(1)
     ended = await run(config, "end", "--all")
     assert ended.exit_code == 0, ended.output
@@ -125,15 +117,15 @@ async def test_an_operator_ends_everybodys(house: House, config: Path) -> None:
     assert await why_refused(house, ada) == (401, "epoch")
     assert await why_refused(house, grace) == (401, "epoch")
     house.clock.advance(1)
-    assert await why_refused(house, await signed_in(house)) == (200, None)
+    assert await why_refused(house, await house.signed_in()) == (200, None)
 
 
 @pytest.mark.req("F11")
 async def test_a_setting_ends_what_began_before_an_instant(house: House) -> None:
     """It needs no ledger: whatever began until then is over in every mode, and what begins afterwards lives."""
-    early = await signed_in(house)
+    early = await house.signed_in()
     house.clock.advance(60)
-    late = await signed_in(house)
+    late = await house.signed_in()
     at = (await house.session(late.browser)).began_at - 30
     await house.restart_bff(session={"ledger": "memory", "begun_after": at})
     assert await why_refused(house, early) == (401, "epoch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,6 @@ from bff.app import create_app
 from bff.session.cipher import Key, read_keys, write_keys
 from tests.world.house import House, opened_house, problem_of
 from tests.world.valkey import Valkey, running_valkey
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Valkey]:
-    """One server for the module."""
-    with running_valkey(appendonly="yes") as server:
-        yield server
-
-
-@pytest.fixture
-def valkey(shared: Valkey) -> Valkey:
-    """Emptied."""
-    with shared.client() as client:
-        client.flushall()
-    return shared
 
 
 def in_redis(mode: str, url: str) -> dict[str, Any]:

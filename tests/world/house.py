@@ -163,6 +163,13 @@ class House:
             return visit
         return await tab.submit(email=person.email, password=person.password)
 
+    async def signed_in(self, person: SeededPerson = ADA, *, browser: Browser | None = None) -> Tab:
+        """A tab with the page of somebody who is signed in."""
+        tab = (browser or self.browser()).tab()
+        await self.sign_in(tab, person)
+        await self.user(tab)
+        return tab
+
     async def user(self, tab: Tab) -> dict[str, Any]:
         """What the page learns from ``/bff/user``."""
         if not tab.url.startswith(self.origin):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,24 +8,9 @@ from bff.check import Finding
 from bff.check.sessions import check_cookie_budget, check_replicas
 from bff.check.store import check_redis
 from bff.clock import SystemClock
-from bff.settings import BFFSettings
 from tests.world.ports import free_port
-from tests.world.valkey import Valkey, running_valkey
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    """One server for the module."""
-    with running_valkey() as server:
-        yield server
-
-
-def settings(**session: Any) -> BFFSettings:
-    """Settings with this table for sessions."""
-    authority = {"issuer": "https://login.example", "client_id": "c", "client_secret": "k7Qw-2Zt9_bXr4Vn8Lm3"}
-    return BFFSettings.model_validate(
-        {"public_url": "http://localhost:3000", "authority": authority, "session": session}
-    )
+from tests.world.settings import settings_with_session as settings
+from tests.world.valkey import Valkey
 
 
 async def found(**session: Any) -> list[tuple[str, str]]:

@@ -24,21 +24,6 @@ from tests.world.ports import free_port
 from tests.world.valkey import Valkey, running_sentinel, running_valkey
 
 
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Valkey]:
-    """One server for the module; each test finds it empty."""
-    with running_valkey() as server:
-        yield server
-
-
-@pytest.fixture
-def valkey(shared: Valkey) -> Valkey:
-    """Emptied."""
-    with shared.client() as client:
-        client.flushall()
-    return shared
-
-
 @pytest.fixture
 def clock() -> MovableClock:
     """It stands at NOW."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,11 @@ from bff.session.key_watch import KeyWatch
 from bff.session.ledger import FileLedger
 from bff.session.redis_ledger import RedisLedger
 from bff.session.redis_vault import RedisVault
-from bff.settings import BFFSettings
 from bff.telemetry.key_uses import KeyUses
 from bff.wiring import hears_the_authority, ledger_of, vault_of
 from tests.bff.session.session_world import until
-from tests.world.valkey import Valkey, running_valkey
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Valkey]:
-    """One server for the module."""
-    with running_valkey() as server:
-        yield server
-
-
-def settings(**session: Any) -> BFFSettings:
-    """Settings with this table for sessions."""
-    authority = {"issuer": "https://login.example", "client_id": "c", "client_secret": "k7Qw-2Zt9_bXr4Vn8Lm3"}
-    return BFFSettings.model_validate(
-        {"public_url": "http://localhost:3000", "authority": authority, "session": session}
-    )
+from tests.world.settings import settings_with_session as settings
+from tests.world.valkey import Valkey
 
 
 async def wired(**session: Any) -> tuple[object, object, bool]:

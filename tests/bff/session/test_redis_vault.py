@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,6 @@ from tests.bff.session.session_world import (
 from tests.bff.session.vault_suite import Processes, Running, VaultSuite, renewed, same
 from tests.world.clock import MovableClock
 from tests.world.valkey import Valkey, running_valkey
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Valkey]:
-    """One server for the module; each test finds it empty."""
-    with running_valkey() as server:
-        yield server
-
-
-@pytest.fixture
-def valkey(shared: Valkey) -> Valkey:
-    """Emptied."""
-    with shared.client() as client:
-        client.flushall()
-    return shared
 
 
 @pytest.fixture

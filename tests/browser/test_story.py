@@ -110,6 +110,7 @@ def test_the_list_works_without_a_mouse(guest: Guest) -> None:
     page.keyboard.press("Enter")
     expect(row(page, "Buy bread")).to_be_visible()
     expect(field).to_be_focused()
+    expect(row(page, "Buy bread")).not_to_have_class(re.compile("saving"))  # what is being saved cannot be edited yet
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.get_by_role("button", name="Edit “Buy bread”")).to_be_focused()

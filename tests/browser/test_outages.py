@@ -56,7 +56,7 @@ def test_the_authority_is_down_when_a_token_must_be_renewed(new_hasty_guest: New
     page.keyboard.press("Enter")
     expect(page.locator(".refusal").filter(has_text="The sign-in service does not answer")).to_be_visible()
     frail_house.start("authority")
-    page.wait_for_timeout(1_200)  # for a second an outage is told again without asking: a fast start is no proof of more
+    page.wait_for_timeout(1_200)  # for a second an outage is told again, and nobody is asked
     page.get_by_role("button", name="Save").click()
     expect(row(page, "Written during an outage")).to_be_visible()
     expect(page.locator(".todo.editing")).to_have_count(0)

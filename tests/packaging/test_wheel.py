@@ -60,6 +60,7 @@ def test_the_wheel_holds_the_page_and_the_types(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests/", "deploy/"))]
 
 
+@pytest.mark.live
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("extra", EXTRAS)
 def test_each_extra_is_enough_for_its_part(extra: str, wheel: Path, constraints: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bff.relay.upstream import FINAL_STATUSES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 _BODILESS: Final = frozenset({204, 304})
 _INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this connection speak something else
+_FRAMES: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 # Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
 
@@ -28,6 +29,7 @@ class ResponseReader:
     """
 
     __slots__ = (
+        "_framing",
         "_head_bytes",
         "_head_only",
         "_parser",
@@ -42,8 +44,12 @@ class ResponseReader:
         "until_close",
     )
 
+    # What httptools asks of whoever listens. A name that is missing costs it an AttributeError for each response.
+    on_status = on_chunk_header = on_chunk_complete = None
+
     def __init__(self, method: str) -> None:
         self.headers: Headers = []
+        self._framing: Headers = []
         self.blocks: list[bytes] = []
         self.status = self.held = self._head_bytes = self._silent = 0
         self.begun = self.complete = self.reusable = self.until_close = False
@@ -111,7 +117,10 @@ class ResponseReader:
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) == MAX_HEAD_FIELDS:
             raise ResourceAPIUnavailable("the response head is too large")
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
+        name, value = name.lower(), value.rstrip(b" \t")
+        self.headers.append((name, value))
+        if name in _FRAMES:
+            self._framing.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""
@@ -129,12 +138,12 @@ class ResponseReader:
 
     def _judge_framing(self, version: str) -> None:
         lengths, codings, closes = 0, [], version == "1.0"
-        for name, value in self.headers:
+        for name, value in self._framing:
             if name == b"content-length":
                 lengths += 1
             elif name == b"transfer-encoding":
                 codings.append(value.lower())
-            elif name == b"connection" and b"close" in value.lower():
+            elif value.lower().find(b"close") >= 0:
                 closes = True
         if version not in {"1.1", "1.0"}:
             raise ResourceAPIUnavailable("another version of HTTP")
@@ -162,3 +171,4 @@ class ResponseReader:
             self.complete = True
         else:
             self.headers.clear()
+            self._framing.clear()

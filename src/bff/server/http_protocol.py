@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from bff.relay.headers import ends_a_line
 from bff.relay.lasting import LEAVING
 from bff.relay.websocket import UPGRADES
 from bff.server.websocket_protocol import Handshake, StrictWebSocketProtocol
@@ -29,6 +30,19 @@ WHOLE = "bff.response.whole"
 """An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
 
 Headers = list[tuple[bytes, bytes]]
+
+# As browsers write them, to lower case. One object a name: its hash is computed once for all look-ups behind this door.
+_KNOWN_NAMES = {
+    spelling: name
+    for name in (
+        *(b"accept", b"accept-encoding", b"accept-language", b"cache-control", b"connection", b"content-length"),
+        *(b"content-type", b"cookie", b"host", b"if-match", b"if-none-match", b"origin", b"pragma", b"priority"),
+        *(b"referer", b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode"),
+        *(b"sec-fetch-site", b"traceparent", b"user-agent", b"x-bff-session", b"x-csrf"),
+        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
+    )
+    for spelling in (name, name.title())
+} | {b"X-CSRF": b"x-csrf", b"X-BFF-Session": b"x-bff-session"}
 
 _WORDS = {
     400: b"The request is malformed.",
@@ -125,7 +139,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         headers = self.headers
         if len(headers) == MAX_HEAD_FIELDS:
             raise _Refusal(431)
-        headers.append((name.lower(), value))
+        headers.append((_KNOWN_NAMES.get(name) or name.lower(), value))
 
     def _count_fields(self, size: int) -> None:
         known = sum(len(name) + len(value) + 4 for name, value in self.headers)
@@ -173,7 +187,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             access_logger=self.access_logger,
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
+            message_event=cast("asyncio.Event", _Signal()),
             expect_100_continue=self.expect_100_continue,
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
@@ -195,7 +209,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
                 codings.append(value.lower())
             elif name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
-        if hosts != 1 or not self.url.startswith(b"/") or b"#" in self.url:
+        if hosts != 1 or not self.url.startswith(b"/") or self.url.find(b"#") >= 0:
             raise _Refusal(400)
         if codings and (codings != [b"chunked"] or version == "1.0"):
             raise _Refusal(400)
@@ -312,6 +326,34 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         return self.handshake is not None
 
 
+class _Signal:
+    """An ``asyncio.Event`` that is only made where somebody waits for it: most requests have no body to wait for."""
+
+    __slots__ = ("_event", "_set")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._event: asyncio.Event | None = None
+
+    def set(self) -> None:
+        """Something has happened."""
+        self._set = True
+        if self._event is not None:
+            self._event.set()
+
+    def clear(self) -> None:
+        """It is known."""
+        self._set = False
+        if self._event is not None:
+            self._event.clear()
+
+    async def wait(self) -> None:
+        """Return when something has happened."""
+        if not self._set:
+            event = self._event = self._event or asyncio.Event()
+            await event.wait()
+
+
 class _Cycle(RequestResponseCycle):
     """One request and its answer, which may also be given in one piece: the extension ``WHOLE``."""
 
@@ -323,10 +365,23 @@ class _Cycle(RequestResponseCycle):
         extended = cast("dict[str, Any]", self.scope)
         extended["extensions"] = {WHOLE: self.whole}
         try:
-            await super().run_asgi(app)
+            await app(extended, self.receive, self.send)
+            if not (self.response_complete or self.disconnected):
+                await self._fall_short(None)
+        except BaseException as error:  # noqa: BLE001 — because nobody above this task would hear of it
+            await self._fall_short(error)
         finally:
             del extended["extensions"]
+            self.on_response = _nothing
             self.tasks.discard(self.task)
+
+    async def _fall_short(self, error: BaseException | None) -> None:
+        """The app gave no whole answer: say so where nothing was said yet, else break off."""
+        self.logger.error("the application left its request unanswered", exc_info=error)
+        if self.response_started or self.disconnected:
+            self.transport.close()
+        else:
+            await self.send_500_response()
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Write a complete response in one piece: one pass over its fields, and one system call in place of two.
@@ -351,12 +406,17 @@ class _Cycle(RequestResponseCycle):
         self.on_response()
 
     def _head(self, status: int, headers: Headers) -> bytes:
-        fields = [*self.default_headers, *headers] + ([] if self.keep_alive else [(b"connection", b"close")])
-        head = STATUS_LINE[status] + b"\r\n".join([*map(b": ".join, fields), b"\r\n"])
-        lines_ended = len(fields) + 2
-        if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended:
+        lines = [b": ".join(field) for field in (*self.default_headers, *headers)]
+        if not self.keep_alive:
+            lines.append(b"connection: close")
+        if ends_a_line(b"".join(lines)):
             raise RuntimeError("a response header holds a line end")
-        return head
+        lines.append(b"\r\n")
+        return STATUS_LINE[status] + b"\r\n".join(lines)
+
+
+def _nothing() -> None:
+    """What a response that is over calls when it ends."""
 
 
 def _refusal_bytes(status: int) -> bytes:

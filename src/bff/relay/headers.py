@@ -7,11 +7,12 @@ H-2: no ``Via`` and no ``Forwarded`` is sent. The upstream learns the browser's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from bff.errors import MalformedRequest, ResourceAPIUnavailable, UpgradeRefused
+from bff.fields import Fields, fields_of
 from bff.relay import header_names as names
 from bff.relay.location import paging_links, rewritten
 from bff.relay.route import Route
@@ -70,30 +71,23 @@ class Crossing(Struct, frozen=True):
         return f"Crossing(has_body={self.has_body})"
 
 
-def crossing(raw: Iterable[tuple[bytes, bytes]], route: Route) -> Crossing:
+def crossing(raw: Headers, route: Route) -> Crossing:
     """Read a request's head once. ``raw`` is ASGI's: lower-case names, raw values.
 
     Raises MalformedRequest for repeated singletons, double framing and a nominated security header, and UpgradeRefused.
     """
-    kept: Headers = []
-    noticed: dict[bytes, list[bytes]] = {}
-    singles: set[bytes] = set()
-    crossing_names = route.crossing_names
-    for field in raw:
-        name = field[0]
-        if name in crossing_names:
-            if name in _REQUEST_SINGLE:
-                if name in singles:
-                    raise MalformedRequest(f"{name.decode()} came twice")
-                singles.add(name)
-            kept.append(field)
-        elif name in _NOTICED:
-            noticed.setdefault(name, []).append(field[1])
-    return _understood(kept, noticed) if noticed else Crossing(kept, False, 0, None, None, True)  # noqa: FBT003 — a plain GET
+    crossing_names, fields = route.crossing_names, fields_of(raw)
+    kept = [field for field in raw if field[0] in crossing_names]
+    if fields.repeated:
+        for name in fields.repeated & crossing_names & _REQUEST_SINGLE:
+            raise MalformedRequest(f"{name.decode()} came twice")
+    if _NOTICED.isdisjoint(fields):
+        return Crossing(kept, False, 0, None, None, True)  # noqa: FBT003 — a plain GET
+    return _understood(kept, fields, [value for name, value in raw if name == b"connection"])
 
 
-def _understood(kept: Headers, noticed: dict[bytes, list[bytes]]) -> Crossing:
-    nominated = _nominated(noticed.get(b"connection", ()))
+def _understood(kept: Headers, noticed: Fields, connection: Sequence[bytes]) -> Crossing:
+    nominated = _nominated(connection)
     if b"upgrade" in nominated and b"upgrade" in noticed:
         raise UpgradeRefused
     if nominated:
@@ -127,30 +121,27 @@ def outgoing(crossed: Crossing, route: Route, ours: Headers, *, client: str | No
 def returned(headers: Headers, status: int, route: Route, target: bytes) -> Headers:
     """What of an upstream's response head the browser gets, and what we add to it.
 
-    ``target`` is the path that was asked for. Raises ResourceAPIUnavailable where a singleton came twice, a value holds
-    a control character, or Location leads off this site.
+    ``headers`` have lower-case names; ``target`` is the path that was asked for. Raises ResourceAPIUnavailable where a
+    singleton came twice, a value holds a control character, or Location leads off this site.
     """
     kept: Headers = []
-    seen: set[bytes] = set()
-    kind, nominating, returned_names = b"", [], route.returned_names
-    for given, value in headers:
-        name = given.lower()
-        if name not in returned_names:
-            if name == b"connection":
-                nominating.append(value)
-                continue
-            if name not in _JUDGED and not name.startswith(names.RATE_LIMIT):
-                continue
-            value = _judged(name, value, route, target)  # noqa: PLW2901 — it is the same field
-            if not value:
-                continue
-        if name in _RESPONSE_SINGLE:
-            if name in seen:
-                raise ResourceAPIUnavailable(f"{name.decode()} came twice")
-            seen.add(name)
-            kind = value if name == b"content-type" else kind
-        kept.append((name, value))
-    return _completed(_without(kept, _nominated(nominating), status), kind, route)
+    nominating, returned_names = [], route.returned_names
+    for field in headers:
+        name = field[0]
+        if name in returned_names:
+            kept.append(field)
+        elif name == b"connection":
+            nominating.append(field[1])
+        elif name in _JUDGED:
+            value = _judged(name, field[1], route, target)
+            if value:
+                kept.append((name, value))
+        elif name.startswith(names.RATE_LIMIT):
+            kept.append(field)
+    fields = Fields(kept)
+    for name in fields.repeated & _RESPONSE_SINGLE:
+        raise ResourceAPIUnavailable(f"{name.decode()} came twice")
+    return _completed(_without(kept, _nominated(nominating), status), fields.get(b"content-type", b""), route)
 
 
 def _judged(name: bytes, value: bytes, route: Route, target: bytes) -> bytes:
@@ -205,7 +196,7 @@ def _refuse_nominated_security(nominated: frozenset[bytes]) -> None:
             raise MalformedRequest("Connection nominates a field that carries security")
 
 
-def _framing(noticed: dict[bytes, list[bytes]]) -> tuple[int | None, bool]:
+def _framing(noticed: Fields) -> tuple[int | None, bool]:
     """Return the declared length and whether there is a body at all (RFC 9112 6.3)."""
     coding, declared = _only(noticed, b"transfer-encoding"), _only(noticed, b"content-length")
     if coding is not None:
@@ -219,10 +210,7 @@ def _framing(noticed: dict[bytes, list[bytes]]) -> tuple[int | None, bool]:
     return int(declared), int(declared) > 0
 
 
-def _only(noticed: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
-    found = noticed.get(name)
-    if found is None:
-        return None
-    if len(found) > 1:
+def _only(noticed: Fields, name: bytes) -> bytes | None:
+    if name in noticed.repeated:
         raise MalformedRequest(f"{name.decode()} came twice")
-    return found[0]
+    return noticed.get(name)

@@ -48,12 +48,11 @@ class HttptoolsUpstream:
 
     def pool_of(self, route: Route) -> ConnectionPool:
         """The connections to this route's upstream."""
-        address = route.address
-        key = (address.scheme, address.host, address.port, route.ca_file)
-        pool = self._pools.get(key)
+        pool = self._pools.get(route.upstream_key)
         if pool is None:
+            address = route.address
             tls = trust(address.scheme, route.ca_file) if address.scheme == "https" else None
-            pool = self._pools[key] = ConnectionPool(address, tls, self._clock.monotonic, cap=self._cap)
+            pool = self._pools[route.upstream_key] = ConnectionPool(address, tls, self._clock.monotonic, cap=self._cap)
         return pool
 
 

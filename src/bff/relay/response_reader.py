@@ -11,12 +11,14 @@ from typing import Final
 import httptools
 
 from bff.errors import ResourceAPIUnavailable
+from bff.fields import LOWER
 from bff.relay.headers import Headers
 from bff.relay.upstream import FINAL_STATUSES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 _BODILESS: Final = frozenset({204, 304})
 _INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this connection speak something else
 _FRAMES: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_SURELY_SMALL: Final = MAX_HEAD_BYTES - MAX_HEAD_FIELDS  # a field is counted with a space that it may not have
 # Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
 
@@ -29,8 +31,6 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_framing",
-        "_head_bytes",
         "_head_only",
         "_parser",
         "_silent",
@@ -49,9 +49,8 @@ class ResponseReader:
 
     def __init__(self, method: str) -> None:
         self.headers: Headers = []
-        self._framing: Headers = []
         self.blocks: list[bytes] = []
-        self.status = self.held = self._head_bytes = self._silent = 0
+        self.status = self.held = self._silent = 0
         self.begun = self.complete = self.reusable = self.until_close = False
         self._head_only = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
@@ -114,13 +113,10 @@ class ResponseReader:
         """Count and keep a field of the head; what comes later is a trailer, and dropped."""
         if self.begun:
             return
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) == MAX_HEAD_FIELDS:
+        headers = self.headers
+        if len(headers) == MAX_HEAD_FIELDS:
             raise ResourceAPIUnavailable("the response head is too large")
-        name, value = name.lower(), value.rstrip(b" \t")
-        self.headers.append((name, value))
-        if name in _FRAMES:
-            self._framing.append((name, value))
+        headers.append((LOWER.get(name) or name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""
@@ -131,14 +127,23 @@ class ResponseReader:
             return
         if status not in FINAL_STATUSES:
             raise ResourceAPIUnavailable("no final status")
+        if self._silent > _SURELY_SMALL:
+            self._count_fields()
         self.status = status
         self._judge_framing(self._parser.get_http_version())
         self.begun = True
         self._silent = 0
 
+    def _count_fields(self) -> None:
+        """Count the bytes of a head that may be too large; of interim ones only what arrived with them is bounded."""
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise ResourceAPIUnavailable("the response head is too large")
+
     def _judge_framing(self, version: str) -> None:
         lengths, codings, closes = 0, [], version == "1.0"
-        for name, value in self._framing:
+        for name, value in self.headers:
+            if name not in _FRAMES:
+                continue
             if name == b"content-length":
                 lengths += 1
             elif name == b"transfer-encoding":
@@ -171,4 +176,3 @@ class ResponseReader:
             self.complete = True
         else:
             self.headers.clear()
-            self._framing.clear()

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from bff.fields import LOWER, Fields, Head
 from bff.relay.headers import ends_a_line
 from bff.relay.lasting import LEAVING
 from bff.relay.websocket import UPGRADES
@@ -30,19 +31,6 @@ WHOLE = "bff.response.whole"
 """An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
 
 Headers = list[tuple[bytes, bytes]]
-
-# As browsers write them, to lower case. One object a name: its hash is computed once for all look-ups behind this door.
-_KNOWN_NAMES = {
-    spelling: name
-    for name in (
-        *(b"accept", b"accept-encoding", b"accept-language", b"cache-control", b"connection", b"content-length"),
-        *(b"content-type", b"cookie", b"host", b"if-match", b"if-none-match", b"origin", b"pragma", b"priority"),
-        *(b"referer", b"sec-ch-ua", b"sec-ch-ua-mobile", b"sec-ch-ua-platform", b"sec-fetch-dest", b"sec-fetch-mode"),
-        *(b"sec-fetch-site", b"traceparent", b"user-agent", b"x-bff-session", b"x-csrf"),
-        *(b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
-    )
-    for spelling in (name, name.title())
-} | {b"X-CSRF": b"x-csrf", b"X-BFF-Session": b"x-bff-session"}
 
 _WORDS = {
     400: b"The request is malformed.",
@@ -68,6 +56,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 — uvicorn's own constructor, passed on
         super().__init__(*args, **kwargs)
+        self.headers: Head = Head()
         self.in_head = True  # from the end of one message to the end of the next one's head
         self.head_begun = False
         self.silent_bytes = 0  # fed to the parser since it last made something of them
@@ -90,13 +79,13 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; inside a head in small slices, because it reports a field only when all of it has come."""
         self.idle_since = inf
-        position = 0
-        while position < len(data) and not self.upgrading and not self.transport.is_closing():
-            end = position + _SLICE if self.in_head else len(data)
-            self._feed(data[position:end] if position or end < len(data) else data)
+        position, size = 0, len(data)
+        while position < size and not self.upgrading and not self.transport.is_closing():
+            end = position + _SLICE if self.in_head and size > _SLICE else size
+            self._feed(data if end - position >= size else data[position:end])
             position = end
         if self.upgrading and self.handshake is not None:
-            self._switch(self.handshake, early=self.unread > 0 or position < len(data))
+            self._switch(self.handshake, early=self.unread > 0 or position < size)
             return
         if (self.head_begun or (self.in_head and self.silent_bytes)) and self.head_timer is None:
             self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
@@ -113,13 +102,13 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             cause = error.__context__
             self._refuse(cause.status if isinstance(cause, _Refusal) else 400)
         else:
-            if self.silent_bytes > MAX_HEAD_BYTES + _SLICE:
+            if self.silent_bytes > MAX_HEAD_BYTES + _SLICE or (self.in_head and len(self.headers) > MAX_HEAD_FIELDS):
                 self._refuse(431)
 
     def on_message_begin(self) -> None:
         """A new request: nothing of it has been counted."""
         self.url = b""
-        self.headers: Headers = []
+        self.headers = Head()
         self.expect_100_continue = False
         self.in_head = self.head_begun = True
         self.silent_bytes = 0
@@ -131,20 +120,19 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             raise _Refusal(431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a field. What comes after the head is a trailer: dropped, for the app takes it for a header."""
-        if not self.in_head:
-            return
-        if self.silent_bytes > _SURELY_SMALL:
-            self._count_fields(len(name) + len(value) + 4)
-        headers = self.headers
-        if len(headers) == MAX_HEAD_FIELDS:
-            raise _Refusal(431)
-        headers.append((_KNOWN_NAMES.get(name) or name.lower(), value))
+        """Keep a field. What comes after the head is a trailer: dropped, for the app takes it for a header."""
+        if self.in_head:
+            self.headers.append((LOWER.get(name) or name.lower(), value))
 
-    def _count_fields(self, size: int) -> None:
-        known = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if len(self.url) + known + size > MAX_HEAD_BYTES:
+    def _count_fields(self) -> None:
+        """Count them exactly; while they come, each slice that is fed is held against the same bounds."""
+        headers = self.headers
+        if len(headers) > MAX_HEAD_FIELDS:
             raise _Refusal(431)
+        if self.silent_bytes > _SURELY_SMALL:
+            size = sum(len(name) + len(value) + 4 for name, value in headers)
+            if len(self.url) + size > MAX_HEAD_BYTES:
+                raise _Refusal(431)
 
     def on_headers_complete(self) -> None:
         """Judge the head, then let the app answer it. The target is origin-form, so it needs no parser of URLs."""
@@ -201,18 +189,16 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def _judge_head(self, version: str) -> None:
         if version not in {"1.1", "1.0"}:
             raise _Refusal(505)
-        hosts, codings = 0, []
-        for name, value in self.headers:
-            if name == b"host":
-                hosts += 1
-            elif name == b"transfer-encoding":
-                codings.append(value.lower())
-            elif name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-        if hosts != 1 or not self.url.startswith(b"/") or self.url.find(b"#") >= 0:
+        self._count_fields()
+        fields = self.headers.fields = Fields(self.headers)
+        if fields.only(b"host") is None or not self.url.startswith(b"/") or self.url.find(b"#") >= 0:
             raise _Refusal(400)
-        if codings and (codings != [b"chunked"] or version == "1.0"):
-            raise _Refusal(400)
+        if b"transfer-encoding" in fields:
+            coding = fields.only(b"transfer-encoding")
+            if coding is None or coding.lower() != b"chunked" or version == "1.0":
+                raise _Refusal(400)
+        if b"expect" in fields:
+            self.expect_100_continue = fields[b"expect"].lower() == b"100-continue"
         if self.parser.should_upgrade():
             self._judge_upgrade(version)
 
@@ -395,8 +381,10 @@ class _Cycle(RequestResponseCycle):
         if self.scope["method"] == "HEAD":
             body = b""
         elif status not in _BODILESS:
-            headers = [field for field in headers if field[0] != b"content-length"]
-            headers.append((b"content-length", b"%d" % len(body)))
+            length = (b"content-length", b"%d" % len(body))
+            if length not in headers:
+                headers = [field for field in headers if field[0] != b"content-length"]
+                headers.append(length)
         self.transport.write(self._head(status, headers) + body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
@@ -406,7 +394,7 @@ class _Cycle(RequestResponseCycle):
         self.on_response()
 
     def _head(self, status: int, headers: Headers) -> bytes:
-        lines = [b": ".join(field) for field in (*self.default_headers, *headers)]
+        lines = list(map(b": ".join, (*self.default_headers, *headers)))
         if not self.keep_alive:
             lines.append(b"connection: close")
         if ends_a_line(b"".join(lines)):

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from bff.errors import ConfigurationError
+from bff.fields import fields_of
 
 SameSite = Literal["Strict", "Lax", "None"]
 
@@ -190,15 +191,15 @@ class Jars:
 
     def read(self, raw_headers: Iterable[tuple[bytes, bytes]]) -> Jar:
         """The cookies of one request, as ``Jar.read`` tells them."""
-        lines = [line for header, line in raw_headers if header == b"cookie"]
-        if len(lines) != 1:
-            return Jar.of(lines)
+        line = fields_of(raw_headers).only(b"cookie")
+        if line is None:  # none, or several
+            return Jar.read(raw_headers)
         # Every 61st byte tells two sealed cookies apart, and costs a fraction of hashing all of them; equality decides.
-        line, key = lines[0], lines[0][::61]
+        key = line[::61]
         known = self._kept.get(key)
         if known is not None and known[0] == line:
             return known[1]
-        jar = Jar.of(lines)
+        jar = Jar.of([line])
         self._remember(key, line, jar)
         return jar
 

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
+from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -205,12 +206,14 @@ class BFF(FastAPI):
             trace_id.reset(token)
 
 
-class _Answer:
+class _Answer(Struct, eq=False):
     """The way out: knows whether an answer has begun, and adds the session's cookies in that very instant (rule F2)."""
 
-    def __init__(self, scope: Scope, send: Send, vault: SessionVault, tokens: AccessTokens) -> None:
-        self._scope, self._send, self._vault, self._tokens = scope, send, vault, tokens
-        self.begun = False
+    _scope: Scope
+    _send: Send
+    _vault: SessionVault
+    _tokens: AccessTokens
+    begun: bool = False
 
     async def relayed(self, message: Message) -> None:
         """Pass on what the relay sends; it has decided about cookies itself."""

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-_NONE: Final[frozenset[bytes]] = frozenset()
 _BROWSERS = (
     *(b"accept", b"accept-encoding", b"accept-language", b"cache-control", b"connection", b"content-length"),
     *(b"content-type", b"cookie", b"host", b"if-match", b"if-none-match", b"origin", b"pragma", b"priority"),
@@ -31,11 +30,16 @@ class Fields(dict[bytes, bytes]):
     Of a name that is ``repeated`` it is the last one: whoever decides by such a field looks there first.
     """
 
-    __slots__ = ("repeated",)
+    repeated: frozenset[bytes] = frozenset()
 
-    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__(headers)
-        self.repeated = _NONE if len(self) == len(headers) else _repeated(headers)
+    @classmethod
+    def read(cls, headers: list[tuple[bytes, bytes]]) -> Fields:
+        """The fields of a head in which names are in lower case."""
+        fields = cls(headers)
+        if len(fields) != len(headers):
+            counted = Counter(name for name, _ in headers)
+            fields.repeated = frozenset(name for name, times in counted.items() if times > 1)
+        return fields
 
     def only(self, name: bytes) -> bytes | None:
         """The value of a field that came exactly once, else None."""
@@ -52,9 +56,4 @@ class Head(list[tuple[bytes, bytes]]):
 
 def fields_of(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
     """The fields of a head: those that our server read, or, of any other list, a reading of its own."""
-    return headers.fields if type(headers) is Head else Fields(list(headers))
-
-
-def _repeated(headers: list[tuple[bytes, bytes]]) -> frozenset[bytes]:
-    counted = Counter(name for name, _ in headers)
-    return frozenset(name for name, times in counted.items() if times > 1)
+    return headers.fields if type(headers) is Head else Fields.read(list(headers))

@@ -138,7 +138,7 @@ def returned(headers: Headers, status: int, route: Route, target: bytes) -> Head
                 kept.append((name, value))
         elif name.startswith(names.RATE_LIMIT):
             kept.append(field)
-    fields = Fields(kept)
+    fields = Fields.read(kept)
     for name in fields.repeated & _RESPONSE_SINGLE:
         raise ResourceAPIUnavailable(f"{name.decode()} came twice")
     return _completed(_without(kept, _nominated(nominating), status), fields.get(b"content-type", b""), route)

@@ -11,13 +11,12 @@ from typing import Final
 import httptools
 
 from bff.errors import ResourceAPIUnavailable
-from bff.fields import LOWER
+from bff.fields import LOWER, Fields
 from bff.relay.headers import Headers
 from bff.relay.upstream import FINAL_STATUSES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 _BODILESS: Final = frozenset({204, 304})
 _INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this connection speak something else
-_FRAMES: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 _SURELY_SMALL: Final = MAX_HEAD_BYTES - MAX_HEAD_FIELDS  # a field is counted with a space that it may not have
 # Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
@@ -140,26 +139,23 @@ class ResponseReader:
             raise ResourceAPIUnavailable("the response head is too large")
 
     def _judge_framing(self, version: str) -> None:
-        lengths, codings, closes = 0, [], version == "1.0"
-        for name, value in self.headers:
-            if name not in _FRAMES:
-                continue
-            if name == b"content-length":
-                lengths += 1
-            elif name == b"transfer-encoding":
-                codings.append(value.lower())
-            elif value.lower().find(b"close") >= 0:
-                closes = True
         if version not in {"1.1", "1.0"}:
             raise ResourceAPIUnavailable("another version of HTTP")
-        if codings and (codings != [b"chunked"] or version == "1.0" or lengths):
-            raise ResourceAPIUnavailable("the response is framed in two ways, or in one that is unknown")
+        fields = Fields.read(self.headers)
+        framed = b"content-length" in fields
+        if b"transfer-encoding" in fields:
+            coding = fields.only(b"transfer-encoding")
+            if coding is None or coding.lower() != b"chunked" or version == "1.0" or framed:
+                raise ResourceAPIUnavailable("the response is framed in two ways, or in one that is unknown")
+            framed = True
+        closes = version == "1.0" or b"connection" in fields.repeated
+        closes = closes or fields.get(b"connection", b"").lower().find(b"close") >= 0
         if self._head_only or self.status in _BODILESS:
             # Where a body was announced that may not come, an upstream may send it after all, to whoever is next.
-            self.complete, self.reusable = True, not (closes or lengths or codings)
+            self.complete, self.reusable = True, not (closes or framed)
             return
-        self.until_close = not (lengths or codings)
-        self.reusable = not (closes or self.until_close)
+        self.until_close = not framed
+        self.reusable = framed and not closes
 
     def on_body(self, chunk: bytes) -> None:
         """Keep a block of the body."""

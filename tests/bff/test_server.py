@@ -137,6 +137,12 @@ MALFORMED = {
     "CL with sign": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: +5\r\n\r\nhello",
     "bare LF": b"GET / HTTP/1.1\nHost: app.example\n\n",
     "bare CR": b"GET / HTTP/1.1\r\nHost: app.example\rX: y\r\n\r\n",
+    "an upgrade with a length": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello",
+    "an upgrade with chunks": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "folded field": b"GET / HTTP/1.1\r\n" + HOST + b" folded\r\n\r\n",
     "space before colon": b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-User : a\r\n\r\n",
     "empty name": b"GET / HTTP/1.1\r\n" + HOST + b": a\r\n\r\n",

@@ -28,6 +28,7 @@ HEAD_SECONDS = 10.0
 _SLICE = 4096
 _SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
 _BODILESS = frozenset({204, 304})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 WHOLE = "bff.response.whole"
 """An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
 
@@ -204,7 +205,12 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self._judge_upgrade(version)
 
     def _judge_upgrade(self, version: str) -> None:
-        """Admit a WebSocket where the app takes one, with a handshake that leaves no doubt; else it is plain HTTP."""
+        """Admit a WebSocket where the app takes one, with a handshake that leaves no doubt; else it is plain HTTP.
+
+        llhttp reads no body behind such a head, whatever was declared, and the app would take it for an empty one.
+        """
+        if any(name in _FRAMING and value != b"0" for name, value in self.headers):
+            raise _Refusal(400)
         admits = self.app_state.get(UPGRADES)
         if admits is None or self._get_upgrade() != b"websocket" or not admits(self.url.partition(b"?")[0]):
             return

@@ -367,6 +367,21 @@ def test_an_answer_in_one_piece_is_framed_by_us(request_line: bytes, first: byte
     assert b"set-cookie" not in answer
 
 
+@pytest.mark.req("F36", "ATK-42")
+@pytest.mark.parametrize("more", [b"", b"x"], ids=["nothing more", "a byte more"])
+def test_a_body_whose_request_was_answered_is_not_waited_for_without_end(more: bytes) -> None:
+    """A request that is refused before its body has come, and a browser that stops in the body: it holds nothing."""
+    config = uvicorn_config(_answers_whole, host="127.0.0.1", port=0)
+    config.timeout_keep_alive = 0.2  # type: ignore[assignment]  # uvicorn declares whole seconds
+    with serving(config) as port, socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
+        peer.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 100\r\n\r\nxx")
+        assert peer.recv(65536).endswith(b"hello")
+        peer.sendall(more)
+        began = time.monotonic()
+        assert peer.recv(1) == b""
+        assert 0.1 < time.monotonic() - began < 1.0
+
+
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:
     """The time that a connection may be idle begins anew with each answer, and ends it once."""
     config = uvicorn_config(_answers_whole, host="127.0.0.1", port=0)

@@ -22,6 +22,7 @@ from bff.app import BFF, create_app
 from bff.clock import SystemClock
 from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
+from bff.routes import dependencies
 from bff.server import StrictHTTPProtocol, uvicorn_config
 from bff.session.cipher import Key, write_keys
 from bff.session.cookies import Jar
@@ -30,6 +31,7 @@ from tests.world.clients import (
     CHUNKED,
     DEPARTURES,
     FRAMING_FAULTS,
+    HOST,
     LAST,
     STALLS,
     Fault,
@@ -213,6 +215,7 @@ def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     upstream = RawUpstream(Acting())
     with pytest.MonkeyPatch.context() as patched, in_a_thread(upstream):
         patched.setattr(sys.modules[StrictHTTPProtocol.__module__], "HEAD_SECONDS", STALL_SECONDS)
+        patched.setattr(dependencies, "FORM_SECONDS", STALL_SECONDS)
         app = app_of(tmp_path_factory.mktemp(request.param), request.param, upstream.url)
         cookies = [signed_in(app, subject) for subject in ("mallory", "bob")]
         counting = Counting(app)
@@ -313,15 +316,35 @@ def test_a_browser_that_expects_100_is_told_to_go_on(house: House) -> None:
 @pytest.mark.req("ATK-42", "F36")
 @pytest.mark.parametrize("stall", STALLS.values(), ids=STALLS.keys())
 def test_a_browser_that_stalls_is_given_up(house: House, stall: Stop) -> None:
-    """Half a head, half a body and half a chunk are answered 408 in their time, and hold nothing afterwards."""
+    """Half a head, half a body and half a chunk are answered 408 in their time, and hold nothing afterwards.
+
+    Their connections end with it, whatever a browser said about them (RFC 9110 15.5.9), and so do the upstream's.
+    """
     before, began = len(house.upstream.received), time.monotonic()
+    house.upstream.broken.clear()
     peers = [stall.begin(house.mallory) for _ in range(3)]
     house.bob_is_undisturbed()
     for peer in peers:
         with peer:
             assert status_of(read_all(peer)) == stall.status
+    if not stall.ends_in_head:
+        until(house.upstream.broken.is_set, "the upstream's connections", seconds=1.0)
     assert STALL_SECONDS * 0.9 < time.monotonic() - began < STALL_SECONDS + 1.0
     assert b"/api/stop" not in seen_of(house, before)
+    house.bob_is_undisturbed()
+    house.nothing_is_left()
+
+
+@pytest.mark.req("ATK-42")
+@pytest.mark.parametrize("path", [b"/bff/callback", b"/bff/backchannel-logout"])
+@pytest.mark.parametrize("fields", [b"Content-Length: 100\r\n", CHUNKED], ids=["length", "chunks"])
+def test_a_form_that_stalls_is_given_up(house: House, path: bytes, fields: bytes) -> None:
+    """Nobody need be signed in to send one of these: 408, and the connection ends."""
+    kind, began = b"Content-Type: application/x-www-form-urlencoded\r\n", time.monotonic()
+    with house.mallory.connect() as peer:
+        peer.sendall(b"POST %b HTTP/1.1\r\n%b%b%b\r\n" % (path, HOST, kind, fields) + b"5\r\nstate")
+        assert status_of(read_all(peer)) == 408
+    assert time.monotonic() - began < STALL_SECONDS + 1.0
     house.bob_is_undisturbed()
     house.nothing_is_left()
 

@@ -89,6 +89,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         if self.upgrading and self.handshake is not None:
             self._switch(self.handshake, early=self.unread > 0 or position < size)
             return
+        if not self.in_head and self._may_answer_next():
+            self.idle_since = self.loop.time()  # a body whose request is answered: it is not waited for without end
         if (self.head_begun or (self.in_head and self.silent_bytes)) and self.head_timer is None:
             self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 

@@ -77,6 +77,9 @@ STRICTER: Final = {
     "Transfer-Encoding and Content-Length (RFC 9112 6.3: MUST be refused, or the connection closed)": (
         rb"\n(transfer-encoding:.*\ncontent-length:|content-length:.*\ntransfer-encoding:)"
     ),
+    "whitespace behind a transfer coding, which llhttp hands on as a part of it (RFC 9112 6.1)": (
+        rb"\ntransfer-encoding:[^\n]*[ \t]\r"
+    ),
     "a request that asks for another protocol is the last one, and has no body (RFC 9110 7.8; rule F36)": (
         rb"\nupgrade:"
     ),

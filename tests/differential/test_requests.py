@@ -59,6 +59,7 @@ SHOWN = {
     "Transfer-Encoding and": b"POST / HTTP/1.1\r\n"
     + _HOST
     + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+    "whitespace behind a transfer": b"POST / HTTP/1.1\r\n" + _HOST + b"Transfer-Encoding: chunked \r\n\r\n0\r\n\r\n",
     "a request that asks": b"POST / HTTP/1.1\r\n"
     + _HOST
     + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\na",

@@ -74,6 +74,7 @@ STRICTER: Final = {
     "Content-Length twice, or as a list (RFC 9110 8.6: MUST be refused or replaced)": (
         rb"\ncontent-length:([^\n]*,|.*\ncontent-length:)"
     ),
+    "a length beyond 64 bits (RFC 9110 8.6: MUST NOT overflow)": rb"\ncontent-length:\s*\d{20}",
     "Transfer-Encoding and Content-Length (RFC 9112 6.3: MUST be refused, or the connection closed)": (
         rb"\n(transfer-encoding:.*\ncontent-length:|content-length:.*\ntransfer-encoding:)"
     ),
@@ -86,8 +87,8 @@ STRICTER: Final = {
     "whitespace, or half an extension, behind a chunk's size (RFC 9112 7.1: none is permitted)": (
         rb"\n[0-9A-F]+[ \t;][^\n]*\n"
     ),
-    "a framing field among the trailers (RFC 9110 6.5.1: MUST NOT be sent)": (
-        rb"\n0+[^\n]*\n([^\r\n]+\r\n)*(content-length|transfer-encoding):"
+    "a field about framing or the connection among the trailers (RFC 9110 6.5.1: MUST NOT be sent)": (
+        rb"\n0+[^\n]*\n([^\r\n]+\r\n)*(content-length|transfer-encoding|connection):"
     ),
     "a target that is not origin-form (RFC 9112 3.2; rule F36)": rb"(^|\n)[A-Z]+ +(?!/)\S+ +HTTP/1",
     "a target with a byte that none has (RFC 3986 2; rule F37)": rb"(^|\n)[A-Z]+ +\S*[^\x21\x22\x24-\x7e]\S* +HTTP/1",

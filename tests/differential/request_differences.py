@@ -17,6 +17,7 @@ from tests.differential.request_readers import Asked, h11s
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 _SPACES = re.compile(rb"^([A-Z]+) +([^ \r\n]+) +(HTTP/)")
+_NO_TARGET = re.compile(rb"[^\x21\x22\x24-\x7e]")
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS"})
 
 Body = Callable[[bytes, int], tuple[bytes, int]]
@@ -67,7 +68,12 @@ LENIENT: Final[dict[str, Callable[[bytes], bytes]]] = {
 A_LATER_FAULT: Final = (
     "what follows is no request: the connection ends, with all that it had not answered yet (RFC 9112 9.6)"
 )
-NO_METHOD: Final = "a method that nobody registered (RFC 9110 9.1)"
+IN_ITS_LINE: Final[dict[str, Callable[[Asked], bool]]] = {
+    "a method that nobody registered (RFC 9110 9.1)": lambda one: one.method not in _METHODS,
+    "a target that is not origin-form (RFC 9112 3.2; rule F36)": lambda one: not one.target.startswith(b"/"),
+    "a target with a byte that none has (RFC 3986 2; rule F37)": lambda one: _NO_TARGET.search(one.target) is not None,
+}
+"""What a request line shows that h11 reads, and we refuse."""
 STRICTER: Final = {
     "a line that ends in LF alone (RFC 9112 2.2: MAY be taken for a line's end)": rb"(?<!\r)\n",
     "a folded field (RFC 9112 5.2: MUST be refused or replaced)": rb"\n[ \t]",
@@ -90,8 +96,6 @@ STRICTER: Final = {
     "a field about framing or the connection among the trailers (RFC 9110 6.5.1: MUST NOT be sent)": (
         rb"\n0+[^\n]*\n([^\r\n]+\r\n)*(content-length|transfer-encoding|connection):"
     ),
-    "a target that is not origin-form (RFC 9112 3.2; rule F36)": rb"(^|\n)[A-Z]+ +(?!/)\S+ +HTTP/1",
-    "a target with a byte that none has (RFC 3986 2; rule F37)": rb"(^|\n)[A-Z]+ +\S*[^\x21\x22\x24-\x7e]\S* +HTTP/1",
     "another version of HTTP (RFC 9110 2.5; rule F36)": rb" HTTP/(?!1\.[01]\r)",
     "a control byte in a value (RFC 9110 5.5: invalid, and some are dangerous)": rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]",
     "no Host, in HTTP/1.0 (rule F36)": rb" HTTP/1\.0\r\n(?!([^\r\n]+\r\n)*host:)",
@@ -111,10 +115,9 @@ def named(raw: bytes, mine: list[Asked], theirs: list[Asked], *, left: bool) -> 
             return ""
         if left:
             return A_LATER_FAULT
-        if any(one.method not in _METHODS for one in theirs):
-            return NO_METHOD
-        shown = (name for name, pattern in STRICTER.items() if re.search(pattern, raw, re.IGNORECASE | re.DOTALL))
-        return next(shown, None)
+        shown = [name for name, says in IN_ITS_LINE.items() if any(map(says, theirs))]
+        shown += [name for name, pattern in STRICTER.items() if re.search(pattern, raw, re.IGNORECASE | re.DOTALL)]
+        return shown[0] if shown else None
     names = []
     for name, respelled in LENIENT.items():
         said = respelled(raw)

@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench chaos soak clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench chaos soak fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ chaos: $(VENV)/.dev ## every fault, fifty rounds: stores, replicas, authority, c
 
 soak: $(VENV)/.dev ## 200,000 calls with departures: nothing may leak
 	@$(BIN)/python -m tests.benchmarks.soak
+
+fuzz: $(VENV)/.dev ## 200,000 broken streams against h11: STREAMS=..., SEED=... (ten minutes)
+	@FUZZ_STREAMS=$(or $(STREAMS),200000) FUZZ_SEED=$(or $(SEED),9112) \
+	  $(BIN)/python -m pytest -q tests/differential $(ARGS)
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
 	@$(BIN)/python deploy/local/evidence.py

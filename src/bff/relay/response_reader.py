@@ -129,9 +129,10 @@ class ResponseReader:
         headers = self.headers
         if len(headers) == MAX_HEAD_FIELDS:
             raise ResourceAPIUnavailable("the response head is too large")
-        if b"\t" in value and name.lower() == b"transfer-encoding":
+        name = LOWER.get(name) or name.lower()
+        if name == b"transfer-encoding" and value.find(b"\t") >= 0:
             raise ResourceAPIUnavailable("a transfer coding that llhttp would not take for chunked")
-        headers.append((LOWER.get(name) or name.lower(), value.rstrip(b" \t")))
+        headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from tests.benchmarks import programs
 from tests.benchmarks.processes import Group, free_port, note
-from tests.benchmarks.relay import Bench, town_of
-from tests.benchmarks.relay_peers import MAKERS, ours
+from tests.benchmarks.relay_bench import Bench
+from tests.benchmarks.relay_ours import ours
+from tests.benchmarks.relay_peers import MAKERS
+from tests.benchmarks.town import town_of
 
 CALLS = int(os.environ.get("SOAK_CALLS", "200000"))
 ROUNDS = 10
@@ -42,7 +44,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     ports = {name: free_port() for name in MAKERS}
     with town_of(folder, ports) as town:
-        bench = Bench(programs.find("wrk") or "wrk", town, folder)
+        bench = Bench(programs.find("wrk") or "wrk", town, folder, ports)
         subject = ours(town, ports["ours"])
         with bench.subject(subject, ports["ours"]) as (group, headers):
             looks = asyncio.run(_soak(ports["ours"], group, headers))

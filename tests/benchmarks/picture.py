@@ -18,20 +18,19 @@ def table(rows: list[Row]) -> str:
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     lines += [
-        f"| {row.subject} | {row.scenario} | {row.cpu_us:g} | {row.rps:,.0f} "
-        f"| {row.p50_ms:.2f} | {row.p99_ms:.2f} | {row.rss_mb:g} |"
+        f"| {row.subject} | {row.scenario} | {row.cpu_us:.1f} | {row.rps:,.0f} "
+        f"| {row.p50_ms:.2f} | {row.p99_ms:.2f} | {row.rss_mb:.4g} |"
         for row in rows
     ]
     return "\n".join(lines)
 
 
-def insert(rows: list[Row], path: Path, *, mark: str) -> None:
-    """Put the table, and the machine that it comes from, between two marks of a document."""
+def insert(path: Path, *, mark: str, told: str) -> None:
+    """Put what a run tells between two marks of a document."""
     before, begins, rest = path.read_text(encoding="utf-8").partition(f"<!-- {mark}: begin -->\n")
     _, ends, after = rest.partition(f"<!-- {mark}: end -->")
     if not begins or not ends:
         raise ValueError(f"{path} has no marks for {mark}")
-    told = f"{table(rows)}\n\nMachine: {rows[0].machine}.\n"
     path.write_text(before + begins + told + ends + after, encoding="utf-8")
 
 

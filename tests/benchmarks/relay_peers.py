@@ -5,85 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from local_authority import seeds
-from tests.benchmarks.programs import HOME, NODE, ROOT, environment, envoy, find
-
-BIN = Path(sys.executable).parent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Town:
-    """What all subjects share: the upstream, the authorization server, and one client's registration at it."""
-
-    folder: Path
-    upstream: int
-    authority: int
-    client_secret: str
-
-    @property
-    def tenant(self) -> str:
-        return f"http://127.0.0.1:{self.authority}/{seeds.TENANT_ID}"
-
-    @property
-    def scope(self) -> str:
-        return f"openid profile offline_access {seeds.READ_SCOPE} {seeds.READ_WRITE_SCOPE}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """One server: how it is started, where a sign-in begins, and which path leads to the upstream."""
-
-    name: str
-    command: list[str]
-    origin: str
-    login: str | None
-    env: Mapping[str, str] | None = None
-
+from tests.benchmarks.programs import NODE, ROOT, environment, envoy, find
+from tests.benchmarks.relay_ours import Subject, ours
+from tests.benchmarks.town import Town, nginx_config
 
 Maker = Callable[[Town, int], Subject | None]
-
-
-def redirect_uris(ports: Mapping[str, int]) -> list[str]:
-    """Where the authorization server may send a person back to, for all subjects but ours."""
-    return [f"http://127.0.0.1:{port}/callback" for name, port in ports.items() if name != "ours"]
-
-
-def ours(town: Town, port: int) -> Subject:
-    """This project as an operator serves it: sealed cookies, a ledger in a file, every check and every metric."""
-    folder = town.folder / "ours"
-    folder.mkdir(exist_ok=True)
-    (folder / "secret").write_text(town.client_secret, encoding="utf-8")
-    if not (folder / "keys.json").exists():
-        subprocess.run([BIN / "bff", "keys", "new", "--file", folder / "keys.json"], check=True, capture_output=True)
-    (folder / "bff.toml").write_text(
-        f"""public_url = "http://localhost:{port}"
-[server]
-port = {port}
-[authority]
-issuer = "{town.tenant}/v2.0"
-client_id = "{seeds.BFF_CLIENT_ID}"
-client_secret_file = "{folder}/secret"
-scopes = {json.dumps(town.scope.split())}
-[session]
-keys_file = "{folder}/keys.json"
-ledger = "file:{folder}/ledger.sqlite"
-[relay]
-concurrency_per_session = 1024
-[[route]]
-path = "/api/"
-upstream = "http://127.0.0.1:{town.upstream}"
-max_body = 20000000
-""",
-        encoding="utf-8",
-    )
-    command = [str(BIN / "bff"), "serve", "--config", str(folder / "bff.toml"), "--port", str(port)]
-    return Subject(name="ours", command=command, origin=f"http://localhost:{port}", login="/bff/login")
 
 
 def nginx(town: Town, port: int) -> Subject | None:
@@ -103,18 +33,6 @@ def nginx(town: Town, port: int) -> Subject | None:
     )
     command = [program, "-c", str(config), "-p", str(town.folder)]
     return Subject(name="nginx", command=command, origin=f"http://127.0.0.1:{port}", login=None, env=environment())
-
-
-def nginx_config(folder: Path, http: str) -> str:
-    """One worker, no logs, everything temporary below ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    places = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-    return (
-        f"daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;\n"
-        "events { worker_connections 4096; }\n"
-        f"http {{ access_log off; keepalive_requests 1000000000; keepalive_timeout 65s;\n{places}{http}\n}}\n"
-    )
 
 
 def node_peer(name: str, mode: str) -> Maker:
@@ -278,5 +196,3 @@ MAKERS: dict[str, Maker] = {
     "mod_auth_openidc": mod_auth_openidc,
     "nginx": nginx,
 }
-
-__all__ = ["HOME", "MAKERS", "Subject", "Town", "nginx_config", "redirect_uris"]

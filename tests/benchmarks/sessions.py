@@ -43,10 +43,10 @@ _SETTINGS = {"issuer": "https://login.example", "client_id": "bench", "client_se
 class Process:
     """One BFF process, as far as sessions go."""
 
-    def __init__(self, server: Valkey, ring: KeyRing, *, memory_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, server: Valkey, ring: KeyRing) -> None:
         self.clock = SystemClock()
         self.ledger = RedisLedger(RedisAddress.parse(server.url), self.clock, patience=5.0)
-        self.vault = RedisVault(ring, _POLICY, self.ledger, self.clock, client_id="bench", memory_bytes=memory_bytes)
+        self.vault = RedisVault(ring, _POLICY, self.ledger, self.clock, client_id="bench")
 
     async def aclose(self) -> None:
         """Let go."""

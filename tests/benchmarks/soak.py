@@ -1,7 +1,7 @@
 """``make soak``: 200,000 mixed calls with random departures through one process; nothing may be left behind.
 
-Memory, open files and the upstream's connections are looked at after each tenth. The first three tenths warm caches and
-pools; from there on the memory must not rise.
+Memory, open files, tasks and the upstream's connections are looked at after each tenth. The first three tenths warm
+caches and pools; from there on the memory must not rise, and at the end nothing else may be more than at the start.
 """
 
 from __future__ import annotations
@@ -10,29 +10,23 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from tests.benchmarks import programs
-from tests.benchmarks.processes import Group, free_port, note
-from tests.benchmarks.relay import Bench, town_of
-from tests.benchmarks.relay_peers import MAKERS, ours
+from tests.benchmarks.inside import inside
+from tests.benchmarks.leaks import Look, leaks, look, slope_of, told
+from tests.benchmarks.processes import free_port, note
+from tests.benchmarks.relay_bench import Bench
+from tests.benchmarks.relay_ours import ours
+from tests.benchmarks.relay_peers import MAKERS
+from tests.benchmarks.town import town_of
 
 CALLS = int(os.environ.get("SOAK_CALLS", "200000"))
 ROUNDS = 10
 PEOPLE = 48
 WARM = 3
-MAX_RISE_MB = 8.0
 _POOL_IDLE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one process holds between two rounds."""
-
-    memory_mb: float
-    files: int
 
 
 def main() -> None:
@@ -41,32 +35,38 @@ def main() -> None:
     folder = programs.HOME / "soak"
     folder.mkdir(parents=True, exist_ok=True)
     ports = {name: free_port() for name in MAKERS}
+    answers = folder / "held.json"
     with town_of(folder, ports) as town:
-        bench = Bench(programs.find("wrk") or "wrk", town, folder)
+        bench = Bench(programs.find("wrk") or "wrk", town, folder, ports)
         subject = ours(town, ports["ours"])
+        subject = replace(subject, command=inside(subject.command, answers))
         with bench.subject(subject, ports["ours"]) as (group, headers):
-            looks = asyncio.run(_soak(ports["ours"], group, headers))
-    rise = looks[-1].memory_mb - looks[WARM].memory_mb
-    files = looks[-1].files - looks[0].files
-    note(f"memory rose by {rise:.1f} MB from round {WARM} to {ROUNDS}; {files} more files open than at the start")
-    sys.exit(1 if rise > MAX_RISE_MB or files > 0 else 0)
+
+            def looked(calls: int) -> Look:
+                return look(group, answers, calls=calls, upstream_port=town.upstream)
+
+            looks = asyncio.run(_soak(ports["ours"], looked, headers))
+    (folder / "looks.json").write_text(told(looks), encoding="utf-8")
+    found = list(leaks(looks, warm=WARM))
+    note(f"memory moves by {slope_of(looks[WARM:]):.1f} bytes a call; {'; '.join(found) or 'nothing is left behind'}")
+    sys.exit(1 if found else 0)
 
 
-async def _soak(port: int, group: Group, headers: Mapping[str, str]) -> list[Look]:
-    looks = [_look(group)]
+async def _soak(port: int, looked: Callable[[int], Look], headers: Mapping[str, str]) -> list[Look]:
+    looks = [looked(0)]
+    each = CALLS // ROUNDS // PEOPLE
     for turn in range(ROUNDS):
-        each = CALLS // ROUNDS // PEOPLE
         done = await asyncio.gather(
             *(_person(port, headers, random.Random(turn * PEOPLE + who), each) for who in range(PEOPLE))
         )
         await asyncio.sleep(_POOL_IDLE + 1)
-        looks.append(_look(group))
-        note(f"round {turn + 1:>2}: {sum(done):>6} answers, {looks[-1].memory_mb:6.1f} MB, {looks[-1].files} files")
+        seen = looked(each * PEOPLE * (turn + 1))
+        looks.append(seen)
+        note(
+            f"round {turn + 1:>2}: {sum(done):>6} answers, {seen.memory_mb:6.1f} MB, {seen.files} files, "
+            f"{seen.tasks} tasks, {seen.upstream} connections to the upstream"
+        )
     return looks
-
-
-def _look(group: Group) -> Look:
-    return Look(group.memory_mb(), len(list(Path(f"/proc/{group.leader}/fd").iterdir())))
 
 
 async def _person(port: int, headers: Mapping[str, str], chance: random.Random, calls: int) -> int:

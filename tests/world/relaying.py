@@ -151,6 +151,7 @@ class World:
             observe=lambda path, status, seconds: self.observed.append((path, status, seconds)),
         )
         self.state: dict[str, Any] = {}
+        self.headers: Pairs = []
 
     async def sign_in(self, subject: str = "alice", **overrides: Any) -> Pairs:
         """Keep a session; return the Cookie header that a browser would send from now on."""
@@ -173,14 +174,14 @@ class World:
     ) -> Answer:
         """Call as our own page does (or bare, with ``from_page=False``); the browser leaves when ``leaves`` is set."""
         page: Pairs = [(b"x-csrf", b"1"), (b"sec-fetch-site", b"same-origin")] if from_page else []
-        self.state = {}
+        self.state, self.headers = {}, [(b"host", b"localhost:3000"), *page, *headers]
         scope: dict[str, Any] = {
             "type": "http",
             "method": method,
             "raw_path": path,
             "path": path.decode("latin-1"),
             "query_string": query,
-            "headers": [(b"host", b"localhost:3000"), *page, *headers],
+            "headers": self.headers,
             "client": (address, 50000),
             "state": self.state,
         }

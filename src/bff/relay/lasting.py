@@ -13,6 +13,7 @@ from msgspec import Struct
 from bff.clock import Clock
 from bff.relay.callers import Caller, RelayVault
 from bff.relay.route import Route
+from bff.session.cookies import Jar
 from bff.session.endings import Reason
 from bff.session.marks import Marks
 from bff.session.model import Session
@@ -53,6 +54,15 @@ class _Leaving:
     def set(self) -> None:
         """End the answer."""
         _settle(self._over, End("leaving"))
+
+
+def let_go_of_cookies(scope: MutableMapping[str, Any], caller: Caller) -> None:
+    """Keep none while an answer lasts: they have been judged, and would be a seventh of what a stream weighs."""
+    headers = scope["headers"]
+    if isinstance(headers, list):  # the server holds the same list
+        headers[:] = [field for field in headers if field[0] != b"cookie"]
+    if caller.presented is not None:
+        caller.presented.jar = Jar({})
 
 
 class Lasting:

@@ -21,7 +21,7 @@ from bff.relay.callers import PRESENTED, Callers, RelayVault
 from bff.relay.event_stream import EventStream, is_encoded, is_event_stream
 from bff.relay.fair_use import FairUse
 from bff.relay.headers import Crossing, bearer_challenge, crossing, returned
-from bff.relay.lasting import Endings, Lasting
+from bff.relay.lasting import Endings, Lasting, let_go_of_cookies
 from bff.relay.paths import canonical, canonical_query
 from bff.relay.presence import BrowserGone, Presence, Receive, Watch
 from bff.relay.request_body import RequestBody
@@ -169,6 +169,7 @@ class Relay:
         with self._lasting.end_of(call.scope, call.route, call.caller) as over:
             start["headers"] = [field for field in start["headers"] if field[0] != b"content-length"]
             await call.send(start)
+            let_go_of_cookies(call.scope, call.caller)
             stream = EventStream(call.send, readable=not is_encoded(start["headers"]))
             await stream.relay(response.body, over)
 

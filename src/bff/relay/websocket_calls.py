@@ -13,7 +13,7 @@ from bff.errors import ResourceAPIUnavailable, UpstreamUnauthorized
 from bff.relay.call import Call
 from bff.relay.callers import Callers, RelayVault
 from bff.relay.headers import Headers, bearer_challenge, returned
-from bff.relay.lasting import Lasting
+from bff.relay.lasting import Lasting, let_go_of_cookies
 from bff.relay.presence import BrowserGone
 from bff.relay.websocket import Browser, Tunnel
 from bff.relay.websocket_upstream import HandshakeAnswered, UpstreamSocket, WebSocketUpstream
@@ -55,6 +55,7 @@ class WebSocketCalls:
             # Before the browser is answered, so that one session too many is refused by an HTTP status.
             over = stack.enter_context(self._lasting.end_of(call.scope, call.route, call.caller))
             await browser.accept(socket.subprotocol, self._cookies(call), max_message=call.route.max_message)
+            let_go_of_cookies(call.scope, call.caller)
             await Tunnel(browser, socket, self._clock).run(over, call.route.stream_idle)
         return SWITCHED
 

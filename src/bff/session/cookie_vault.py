@@ -16,13 +16,12 @@ from bff.session.ledger import Ledger
 from bff.session.login_cookies import LoginCookies
 from bff.session.marks import Marks
 from bff.session.model import Lifetimes, Session
-from bff.session.opened import OpenedSession
+from bff.session.opened import MEMORY_BYTES, OpenedSession
 from bff.session.session_cookies import SessionCookies
 from bff.session.session_life import BY_TIME, SessionLife
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.vault import CookieBudget, Presented
 
-_MEMORY = 64 * 1024 * 1024
 _COINCIDENCE = 5.0  # seconds in which an expired generation may come again: the page repeats its call (rule F5)
 
 
@@ -45,7 +44,7 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
         budget: CookieBudget | None = None,
         form_post: bool = False,
         keep_id_token: bool = False,
-        memory_bytes: int = _MEMORY,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         cipher = Cipher(ring, clock, client_id=client_id, origin=policy.origin, instance=ledger.instance)
         budget = budget or CookieBudget()

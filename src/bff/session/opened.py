@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Final
 
 from bff.session.marks import Marks
 from bff.session.model import Session
 
+MEMORY_BYTES: Final = 128 * 1024 * 1024
+"""Of what one process remembers: the usual sessions of ten thousand people, and some room."""
 _OBJECTS = 4096  # what a session costs beyond its texts: dataclasses, marks, the claims' dict
 _CLAIM = 256
 

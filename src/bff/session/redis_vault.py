@@ -19,7 +19,7 @@ from bff.session.endings import Reason
 from bff.session.login_cookies import LoginCookies
 from bff.session.marks import Marks, mark_of_sid
 from bff.session.model import Lifetimes, Session
-from bff.session.opened import OpenedSession
+from bff.session.opened import MEMORY_BYTES, OpenedSession
 from bff.session.redis_ledger import RedisLedger
 from bff.session.redis_opened import TicketMemory
 from bff.session.redis_records import Record, RedisRecords
@@ -29,7 +29,6 @@ from bff.session.ticket import Ticket, TicketedSession, Tickets
 from bff.session.vault import CookieBudget, Presented
 from bff.telemetry.logs import get_logger
 
-_MEMORY = 64 * 1024 * 1024
 _DRAIN = 5.0
 
 _log = get_logger(__name__)
@@ -56,7 +55,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         budget: CookieBudget | None = None,
         form_post: bool = False,
         keep_id_token: bool = False,
-        memory_bytes: int = _MEMORY,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         cipher = Cipher(ring, clock, client_id=client_id, origin=policy.origin, instance=ledger.instance)
         LoginCookies.__init__(self, policy, cipher, ledger, budget or CookieBudget(), form_post=form_post)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bff.errors import NoSession, SessionEnded, TooManyRequests
+from bff.relay.callers import PRESENTED
 from bff.relay.event_stream import GRACE_SECONDS, EventStream
 from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
@@ -103,6 +104,16 @@ async def test_each_event_is_there_at_once() -> None:
     assert answer.one(b"x-accel-buffering") == b"no"
     assert answer.one(b"cache-control") == b"no-store"
     assert answer.one(b"content-security-policy") is None
+
+
+async def test_a_stream_keeps_no_cookie() -> None:
+    """Once an answer lasts, its request's cookies are gone from memory, in both places where they were."""
+    async with opened(holds(b"data: 1\n\n")) as stream:
+        assert stream.world.state[PRESENTED].require().subject == "alice"
+        assert stream.world.state[PRESENTED].jar.ours(stream.world.policy) == []
+        assert b"cookie" not in dict(stream.world.headers)
+        await stream.end_session()
+        assert told(await stream.ended()) == (b"data: 1\n\n", "signed_out")
 
 
 @pytest.mark.req("C10", "ATK-43")

@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bff.check.sessions import usual_session
 from bff.errors import ConfigurationError
 from bff.oidc.messages import LoginTransaction
 from bff.session.chunks import MOST, PART, count_of, join, split
 from bff.session.cookies import BIGGEST, CookiePolicy, Jar, SetCookie
 from bff.session.endings import Reason
 from bff.session.model import Session
+from bff.session.opened import MEMORY_BYTES
+from bff.settings import BFFSettings
 from tests.bff.session.session_world import (
     LOOPBACK_URL,
     PUBLIC_URL,
@@ -271,3 +274,13 @@ def test_a_transaction_is_named_by_its_state_and_by_nothing_else() -> None:
     assert HTTPS.transaction("abcdefgh-ijk_") == "__Host-Http-bff-tx-abcdefgh"
     for state in ("", "short", "abc;efghijkl", "abcdefgh\n", "äbcdefghi", "abcdefgh=", "a b cdefgh"):
         assert HTTPS.transaction(state) is None
+
+
+@pytest.mark.parametrize("server", [{"profile": "generic"}, {"profile": "entra-external-id", "tenant_subdomain": "x"}])
+async def test_the_usual_sessions_of_ten_thousand_people_are_remembered_at_once(server: dict[str, str]) -> None:
+    """So many people may take turns, and no call of theirs decrypts or inflates anything again."""
+    named = {"issuer": "https://login.example", "tenant_id": "t", "client_id": "c", "client_secret": words(40)}
+    settings = BFFSettings.model_validate({"public_url": LOOPBACK_URL, "authority": {**named, **server}})
+    process = a_process()
+    opened = process.vault._sessions.seal(usual_session(settings, process.clock))
+    assert 10_000 * opened.weight <= MEMORY_BYTES

@@ -216,6 +216,10 @@ class _Answer(Struct, eq=False):
     _tokens: AccessTokens
     begun: bool = False
 
+    def __repr__(self) -> str:
+        """Tell no scope: cookies lie in it."""
+        return f"_Answer(begun={self.begun})"
+
     async def relayed(self, message: Message) -> None:
         """Pass on what the relay sends; it has decided about cookies itself."""
         self.begun = True

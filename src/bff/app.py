@@ -12,8 +12,7 @@ and whatever goes wrong becomes one problem (problems.py) or one page with the w
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from math import inf
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -25,7 +24,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from bff.clock import Clock, SystemClock
-from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, SessionStoreUnavailable, UnknownRoute
+from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.gate.client_address import ClientAddress
 from bff.gate.host import PublicName
@@ -47,7 +46,7 @@ from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.ending_watch import EndingWatch
-from bff.session.endings import Ending
+from bff.session.ends_heard import EndsHeard
 from bff.session.key_watch import KeyWatch
 from bff.session.limits import MEANINGS, SERIOUS
 from bff.session.own_sessions import OwnSessions
@@ -59,6 +58,7 @@ from bff.telemetry.logs import get_logger, trace_id
 from bff.telemetry.traces import trace_id_of
 from bff.wiring import (
     api_document_of,
+    begun_after_of,
     fair_use_of,
     hears_the_authority,
     ledger_of,
@@ -97,9 +97,6 @@ def create_app(
     metrics.key_uses.watch(ring.seals, ring.opens)
     tokens = AccessTokens(relying_party, vault, ledger, clock, rotation=authority.rotation)
     own_sessions = own_sessions_of(settings, ledger, vault, clock)
-    if settings.session.begun_after is not None:
-        epoch = settings.session.begun_after.timestamp()
-        ledger.view.learn(Ending.of_everybody(before=epoch, at=epoch, until=inf))
     endings = EndingWatch(ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = upstream_of(settings, transport, clock)
@@ -145,7 +142,10 @@ def create_app(
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
-    used = (key_watch, endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
+    app.state.ends_heard = ends_heard = EndsHeard(
+        ledger, clock, before=begun_after_of(settings, clock), absolute=settings.session.absolute
+    )
+    used = (key_watch, endings, ends_heard, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
     app.state.closing = [one.aclose for one in used if one is not None]
     for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
         app.include_router(router)
@@ -252,8 +252,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
     app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
     app.state.key_watch.start()
-    with suppress(SessionStoreUnavailable):  # then it is not ready yet, and says so
-        await app.state.services.ledger.catch_up(at_once=True)
+    await app.state.ends_heard.listen()
     yield
     for close in app.state.closing:
         await close()

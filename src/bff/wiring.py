@@ -44,6 +44,17 @@ def ring_of(settings: BFFSettings, clock: Clock) -> KeyRing:
     return KeyRing.load(path, clock) if path else KeyRing.generate(clock)
 
 
+def begun_after_of(settings: BFFSettings, clock: Clock) -> float | None:
+    """The instant until which all sessions are over; raises ``ConfigurationError`` where it is still to come."""
+    instant = settings.session.begun_after
+    if instant is None:
+        return None
+    if instant.timestamp() > clock.now():
+        cause = f"session.begun_after {instant.isoformat()} is still to come: nobody could sign in until then"
+        raise ConfigurationError([f"{cause}. Cure: an instant that has passed, or a clock that is right"])
+    return instant.timestamp()
+
+
 def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock, ring: KeyRing | None = None) -> SessionVault:
     """Sessions in sealed cookies, or in Redis or Valkey behind a ticket, under the key ring of the settings."""
     session, authority = settings.session, settings.authority

@@ -736,7 +736,7 @@ async def test_a_refresh_that_outgrows_the_cookie_ends_the_session_and_says_why(
         await house.call()
     await settle()
     assert (house.server.issued[0], "refresh_token") in house.server.revoked
-    with pytest.raises(SessionEnded, match="refresh_lost"):
+    with pytest.raises(SessionEnded, match="too_large"):
         (await house.present()).require()
 
 

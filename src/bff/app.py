@@ -45,6 +45,7 @@ from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
+from bff.session.ended_grants import EndedGrants
 from bff.session.ending_watch import EndingWatch
 from bff.session.ends_heard import EndsHeard
 from bff.session.key_watch import KeyWatch
@@ -92,7 +93,7 @@ def create_app(
     http = open_back_channel(transport=transport, ca_file=authority.ca_file, proxy_url=authority.proxy_url)
     relying_party = RelyingParty(registration_of(settings), http=http, clock=clock)
     ring, ledger = ring_of(settings, clock), ledger_of(settings, clock)
-    vault = vault_of(settings, ledger, clock, ring)
+    vault = vault_of(settings, ledger, clock, ring, EndedGrants(relying_party))
     key_watch = KeyWatch(ring, settings.session.keys_file)
     metrics.key_uses.watch(ring.seals, ring.opens)
     tokens = AccessTokens(relying_party, vault, ledger, clock, rotation=authority.rotation)
@@ -120,7 +121,7 @@ def create_app(
         websockets=WebSocketUpstream(clock, max_connections=settings.relay.max_connections),
     )
 
-    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault, tokens)
+    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault)
     app.state.services = Services(
         relying_party=relying_party,
         vault=vault,
@@ -161,14 +162,12 @@ def create_app(
 class BFF(FastAPI):
     """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
 
-    def __init__(
-        self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: SessionVault, tokens: AccessTokens
-    ) -> None:
+    def __init__(self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: SessionVault) -> None:
         super().__init__(
             title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
         )
         self._relay, self._public_name, self._address = relay, public_name, address
-        self._vault, self._tokens = vault, tokens
+        self._vault = vault
         self.journal: Journal | None = None
         self.own_sessions: OwnSessions | None = None
         self.add_exception_handler(BFFError, _refused)
@@ -185,7 +184,7 @@ class BFF(FastAPI):
         relayed = self._relay.matches(scope)
         if self.journal is not None and scope["type"] == "http":
             send = picture.watched(self.journal, scope, send, relayed=relayed)
-        answer = _Answer(scope, send, self._vault, self._tokens)
+        answer = _Answer(scope, send, self._vault)
         try:
             self._public_name.check(scope)
             refuse_speculative(scope)
@@ -212,7 +211,6 @@ class _Answer(Struct, eq=False):
     _scope: Scope
     _send: Send
     _vault: SessionVault
-    _tokens: AccessTokens
     begun: bool = False
 
     async def relayed(self, message: Message) -> None:
@@ -226,7 +224,6 @@ class _Answer(Struct, eq=False):
             self.begun = True
             presented: Presented | None = self._scope["state"].get(PRESENTED)
             if presented is not None:
-                self._tokens.revoke_presented(presented)
                 due = self._vault.cookies_due(presented, slides=_slides(self._scope))
                 message["headers"] = [*message["headers"], *(cookie.header() for cookie in due)]
         await self._send(message)

@@ -9,7 +9,7 @@ API_CONFIG ?=
 ONLY   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench chaos soak clean
+.PHONY: help install run forget test check live browser screenshots interop evidence entra tutorial daemon lock bench chaos soak fuzz clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,10 +76,14 @@ bench: $(VENV)/.dev ## measure, side by side with others: ONLY=relay, api or ses
 
 chaos: $(VENV)/.dev ## every fault, fifty rounds: stores, replicas, authority, clocks, keys (build/chaos.json, twenty minutes)
 	@CHAOS_ROUNDS=$(or $(ROUNDS),50) CHAOS_DOWN_SECONDS=$(or $(DOWN_SECONDS),60) CHAOS_FILE=build/chaos.json \
-	  $(BIN)/python -m pytest -q tests/live/test_chaos.py $(ARGS)
+	  $(BIN)/python -m pytest -q tests/live/test_chaos.py tests/live/test_replicas_killed_with_overlap.py $(ARGS)
 
 soak: $(VENV)/.dev ## 200,000 calls with departures: nothing may leak
 	@$(BIN)/python -m tests.benchmarks.soak
+
+fuzz: $(VENV)/.dev ## 200,000 broken streams against h11: STREAMS=..., SEED=... (ten minutes)
+	@FUZZ_STREAMS=$(or $(STREAMS),200000) FUZZ_SEED=$(or $(SEED),9112) \
+	  $(BIN)/python -m pytest -q tests/differential $(ARGS)
 
 evidence: $(VENV)/.dev ## merge build/evidence/*.json and show each requirement's tests
 	@$(BIN)/python deploy/local/evidence.py

@@ -96,6 +96,8 @@ def headers_of(error: Exception) -> dict[str, str]:
     }
     if isinstance(error, errors.MethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed))
+    if isinstance(error, errors.RequestStalled):
+        headers["Connection"] = "close"  # what is left of the body may still come: nothing else may (RFC 9110 15.5.9)
     if isinstance(error, errors.TooManyRequests):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.Unavailable):

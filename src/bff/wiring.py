@@ -21,7 +21,7 @@ from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route import Route
 from bff.relay.upstream import Upstream
 from bff.routes.docs import ApiDocument
-from bff.session.cipher import KeyRing
+from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
 from bff.session.ended_grants import EndedGrants
@@ -29,6 +29,7 @@ from bff.session.ledger import Ledger, open_ledger
 from bff.session.limits import Limit, limits_of
 from bff.session.operator import Operator
 from bff.session.own_sessions import OwnSessions
+from bff.session.probe import Probe
 from bff.session.vault import CookieBudget, Lifetimes, SessionVault
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
 
@@ -54,6 +55,13 @@ def begun_after_of(settings: BFFSettings, clock: Clock) -> float | None:
         cause = f"session.begun_after {instant.isoformat()} is still to come: nobody could sign in until then"
         raise ConfigurationError([f"{cause}. Cure: an instant that has passed, or a clock that is right"])
     return instant.timestamp()
+
+
+def probe_of(settings: BFFSettings, clock: Clock) -> Probe:
+    """What asks a running deployment of these settings, and proves that it may."""
+    policy = CookiePolicy.for_public_url(settings.origin)
+    cipher = Cipher(ring_of(settings, clock), clock, client_id=settings.authority.client_id, origin=policy.origin)
+    return Probe(cipher, policy)
 
 
 def vault_of(

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
@@ -142,6 +144,78 @@ async def test_a_route_of_kind_fetch_metadata(kinds: House, method: str) -> None
 
 
 @pytest.mark.req("F27")
+async def test_what_a_route_of_kind_fetch_metadata_answers(kinds: House) -> None:
+    """Line 2, "also": no other site embeds it, no browser guesses what it is, and a document of it runs no script."""
+    cookie = await cookie_of_somebody(kinds)
+
+    async def picture(_: Any, __: Any, send: Any) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"image/svg+xml")]}
+        await send(head)
+        await send({"type": "http.response.body", "body": b"<svg/>"})
+
+    kinds.internet.put(API_ORIGIN, picture)
+    answer = await kinds.sends("/files/x", *Sent(None, "same-origin", None).headers, cookie)
+    assert (answer.status_code, answer.content) == (200, b"<svg/>")
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.req("F27", "D10")
+@pytest.mark.parametrize(
+    ("path", "sent", "layer"),
+    [
+        ("/api/todolist", Sent(None, "same-origin", None), "antiforgery-header"),
+        ("/api/todolist", Sent("1", "cross-site", None), "antiforgery-cross-site"),
+        ("/api/todolist", Sent("1", None, "https://evil.example"), "antiforgery-origin"),
+        ("/bff/user", Sent("0", None, None), "antiforgery-header"),
+        ("/bff/user", Sent("1", "same-site", None), "antiforgery-cross-site"),
+        ("/bff/user", Sent("1", "same-origin", "null"), "antiforgery-origin"),
+        ("/files/x", Sent("1", None, None), "antiforgery-cross-site"),
+        ("/files/x", Sent(None, "same-origin", "https://evil.example"), "antiforgery-origin"),
+        ("/live/x", Sent("1", "same-origin", None), "antiforgery-origin"),
+        ("/live/x", Sent(None, "cross-site", BFF_ORIGIN), "antiforgery-cross-site"),
+    ],
+)
+async def test_a_refusal_names_the_layer(kinds: House, path: str, sent: Sent, layer: str) -> None:
+    """403 says which of the three was missing or wrong, on each kind of route."""
+    cookie = await cookie_of_somebody(kinds)
+    if path == "/live/x":
+        status, body = await handshake(kinds, path, *sent.headers, cookie)
+        assert (status, json.loads(body)["type"]) == (403, f"urn:bff:problem:{layer}")
+    else:
+        answer = await kinds.sends(path, *sent.headers, cookie)
+        assert (answer.status_code, problem_of(answer)) == (403, layer)
+
+
+@pytest.mark.req("F27", "ATK-42")
+@pytest.mark.parametrize("path", ["/bff/callback", "/bff/backchannel-logout"])
+async def test_a_form_has_a_size(kinds: House, path: str) -> None:
+    """Lines 5 and 7, for whoever sends one: 16 KiB are read, one byte more is malformed."""
+    kind = ("content-type", "application/x-www-form-urlencoded")
+    sent = [await kinds.sends(path, kind, method="POST", body=b"state=" + b"a" * size) for size in (16_378, 16_379)]
+    assert problem_or_page(sent[0]) != problem_or_page(sent[1])
+    assert sent[1].status_code == 400
+
+
+def problem_or_page(answer: httpx.Response) -> str:
+    """What a refusal says, to a script or to a person."""
+    if answer.headers["content-type"].startswith("application/problem+json"):
+        return problem_of(answer)
+    return answer.text.partition("<h1")[2].partition("</h1>")[0]
+
+
+@pytest.mark.req("F27")
+async def test_every_route_of_ours_is_in_the_table(kinds: House) -> None:
+    """A new route below /bff/ needs a line, and this file a test for it."""
+    known = {path.partition("?")[0] for _, path in HEADER_ROUTES if path.startswith("/bff/")}
+    known |= {"/bff/events", "/bff/login", "/bff/callback", "/bff/logout", "/bff/logout/continue", "/bff/logged-out"}
+    known |= {"/bff/backchannel-logout", "/bff/frontchannel-logout"}
+    known |= {"/bff/picture", "/bff/picture/source/{path:path}"}  # pages of a development machine, line 8
+    assert {path for _, path in own_paths(kinds)} == known
+
+
+@pytest.mark.req("F27")
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 async def test_a_route_of_kind_fetch_metadata_is_for_reading(kinds: House, method: str) -> None:
     """No other method is taken there, whatever the request says about itself."""
@@ -226,6 +300,8 @@ async def test_a_sign_in_begins_from_anywhere_by_navigation(kinds: House) -> Non
         ("GET", "/assets/bff.js"),
         ("GET", "/livez"),
         ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/bff/picture"),
     ],
 )
 async def test_where_the_caller_says_nothing_of_worth(kinds: House, method: str, path: str) -> None:

@@ -137,6 +137,12 @@ MALFORMED = {
     "CL with sign": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: +5\r\n\r\nhello",
     "bare LF": b"GET / HTTP/1.1\nHost: app.example\n\n",
     "bare CR": b"GET / HTTP/1.1\r\nHost: app.example\rX: y\r\n\r\n",
+    "an upgrade with a length": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello",
+    "an upgrade with chunks": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Connection: upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     "folded field": b"GET / HTTP/1.1\r\n" + HOST + b" folded\r\n\r\n",
     "space before colon": b"GET / HTTP/1.1\r\n" + HOST + b"X-Forwarded-User : a\r\n\r\n",
     "empty name": b"GET / HTTP/1.1\r\n" + HOST + b": a\r\n\r\n",
@@ -359,6 +365,21 @@ def test_an_answer_in_one_piece_is_framed_by_us(request_line: bytes, first: byte
     assert answer.startswith(first + b"\r\n")
     assert answer.endswith(last)
     assert b"set-cookie" not in answer
+
+
+@pytest.mark.req("F36", "ATK-42")
+@pytest.mark.parametrize("more", [b"", b"x"], ids=["nothing more", "a byte more"])
+def test_a_body_whose_request_was_answered_is_not_waited_for_without_end(more: bytes) -> None:
+    """A request that is refused before its body has come, and a browser that stops in the body: it holds nothing."""
+    config = uvicorn_config(_answers_whole, host="127.0.0.1", port=0)
+    config.timeout_keep_alive = 0.2  # type: ignore[assignment]  # uvicorn declares whole seconds
+    with serving(config) as port, socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
+        peer.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 100\r\n\r\nxx")
+        assert peer.recv(65536).endswith(b"hello")
+        peer.sendall(more)
+        began = time.monotonic()
+        assert peer.recv(1) == b""
+        assert 0.1 < time.monotonic() - began < 1.0
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not() -> None:

@@ -193,7 +193,7 @@ class Stop:
 
     status: int
     start: bytes = b"POST /api/stop HTTP/1.1"
-    fields: bytes = b"Content-Length: 100000\r\n" + LAST
+    fields: bytes = b"Content-Length: 100000\r\n"
     body: bytes = b""
     ends_in_head: bool = False
 
@@ -209,9 +209,9 @@ STALLS: Final = {
     "in the head": Stop(status=408, ends_in_head=True),
     "behind the head": Stop(status=408),
     "in the body": Stop(status=408, body=b"x" * 70_000),
-    "between two chunks": Stop(status=408, fields=CHUNKED + LAST, body=b"5\r\nhello\r\n"),
-    "in a chunk": Stop(status=408, fields=CHUNKED + LAST, body=b"5\r\nhel"),
-    "before the last chunk": Stop(status=408, fields=CHUNKED + LAST, body=b"5\r\nhello\r\n0\r\n"),
+    "between two chunks": Stop(status=408, fields=CHUNKED, body=b"5\r\nhello\r\n"),
+    "in a chunk": Stop(status=408, fields=CHUNKED, body=b"5\r\nhel"),
+    "before the last chunk": Stop(status=408, fields=CHUNKED, body=b"5\r\nhello\r\n0\r\n"),
 }
 
 _SILENT = b""

@@ -168,6 +168,7 @@ class World:
         query: bytes = b"",
         leaves: asyncio.Event | None = None,
         from_page: bool = True,
+        address: str = "192.0.2.7",
         answer: Answer | None = None,
     ) -> Answer:
         """Call as our own page does (or bare, with ``from_page=False``); the browser leaves when ``leaves`` is set."""
@@ -180,7 +181,7 @@ class World:
             "path": path.decode("latin-1"),
             "query_string": query,
             "headers": [(b"host", b"localhost:3000"), *page, *headers],
-            "client": ("192.0.2.7", 50000),
+            "client": (address, 50000),
             "state": self.state,
         }
         answer = answer or Answer()

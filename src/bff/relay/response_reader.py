@@ -20,6 +20,8 @@ _INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this conn
 _SURELY_SMALL: Final = MAX_HEAD_BYTES - MAX_HEAD_FIELDS  # a field is counted with a space that it may not have
 # Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+_LINE_END: Final = frozenset({b"\r", b"\n"})
 
 
 class ResponseReader:
@@ -30,6 +32,7 @@ class ResponseReader:
     """
 
     __slots__ = (
+        "_chunked",
         "_head_only",
         "_parser",
         "_silent",
@@ -51,7 +54,7 @@ class ResponseReader:
         self.blocks: list[bytes] = []
         self.status = self.held = self._silent = 0
         self.begun = self.complete = self.reusable = self.until_close = False
-        self._head_only = method == "HEAD"
+        self._head_only, self._chunked = method == "HEAD", False
         self._parser = httptools.HttpResponseParser(self)
 
     @property
@@ -74,6 +77,8 @@ class ResponseReader:
             if isinstance(cause, ResourceAPIUnavailable):
                 raise cause from None
             self._broken(type(error).__name__)  # its text quotes what was sent
+        if self.reusable and data[-1:] in _LINE_END:
+            self._look_behind(data)
         if self._silent > _MAX_SILENT_BYTES and not self.complete:
             raise ResourceAPIUnavailable("the response head, or what is between two chunks, is too large")
 
@@ -103,6 +108,15 @@ class ResponseReader:
             raise ResourceAPIUnavailable(detail) from None
         self.reusable = False  # what follows a whole response is not ours to understand
 
+    def _look_behind(self, data: bytes) -> None:
+        """Give the connection up where line ends follow the response, or may: llhttp skips them without a word."""
+        if not self.complete:
+            return
+        if self.blocks and not self._chunked:
+            self.reusable = data.endswith(self.blocks[-1]) and not self.blocks[-1].isspace()
+        else:
+            self.reusable = data.endswith(b"\r\n\r\n") and data[-5:-4] not in {b"", *_LINE_END}
+
     def on_message_begin(self) -> None:
         """A first byte: of the response, of the one behind an interim one, or of one that nobody asked for."""
         if self.complete:
@@ -115,7 +129,10 @@ class ResponseReader:
         headers = self.headers
         if len(headers) == MAX_HEAD_FIELDS:
             raise ResourceAPIUnavailable("the response head is too large")
-        headers.append((LOWER.get(name) or name.lower(), value.rstrip(b" \t")))
+        name = LOWER.get(name) or name.lower()
+        if name == b"transfer-encoding" and value.find(b"\t") >= 0:
+            raise ResourceAPIUnavailable("a transfer coding that llhttp would not take for chunked")
+        headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""
@@ -123,6 +140,8 @@ class ResponseReader:
             return  # of a second response, which nobody asked for: it must not speak for the first
         status = self._parser.get_status_code()
         if status in _INTERIM:
+            if any(name in _FRAMING and value != b"0" for name, value in self.headers):
+                raise ResourceAPIUnavailable("an interim response has no body")  # llhttp would read one into the next
             return
         if status not in FINAL_STATUSES:
             raise ResourceAPIUnavailable("no final status")
@@ -154,7 +173,7 @@ class ResponseReader:
             # Where a body was announced that may not come, an upstream may send it after all, to whoever is next.
             self.complete, self.reusable = True, not (closes or framed)
             return
-        self.until_close = not framed
+        self.until_close, self._chunked = not framed, b"transfer-encoding" in fields
         self.reusable = framed and not closes
 
     def on_body(self, chunk: bytes) -> None:

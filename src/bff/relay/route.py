@@ -163,6 +163,8 @@ class Route:
             fields.append((b"cache-control", b"private, no-cache" if self.cacheable else b"no-store"))
             if self.cacheable:
                 fields.append((b"vary", b"Cookie, Sec-Fetch-Site"))
+        else:  # whatever else it depends on, nobody's cache may answer another site with it
+            fields.append((b"vary", b"X-CSRF, Sec-Fetch-Site" if self.antiforgery == "header" else b"Sec-Fetch-Site"))
         return tuple(fields)
 
     @cached_property

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 
 from bff.clock import Clock
-from bff.errors import MalformedRequest, SessionChanged, UnknownRoute
+from bff.errors import MalformedRequest, RequestStalled, SessionChanged, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.relying_party import RelyingParty
 from bff.relay.fair_use import FairUse
@@ -30,6 +31,7 @@ from bff.session.vault import Presented, SessionVault
 MAX_QUERY_BYTES = 8192
 MAX_FORM_BYTES = 16 * 1024
 MAX_FORM_FIELDS = 64
+FORM_SECONDS = 10.0
 POLICY = "bff_policy"
 
 
@@ -70,12 +72,19 @@ def query_pairs(request: Request) -> list[tuple[str, str]]:
 
 
 async def form_pairs(request: Request) -> list[tuple[str, str]]:
-    """The decoded fields of a form of at most 16 KiB, in order and with repetitions; MalformedRequest for any other."""
+    """The decoded fields of a form of at most 16 KiB, in order and with repetitions; MalformedRequest for any other.
+
+    Whoever sends one need not be signed in, so all of it comes within ten seconds, or it is RequestStalled.
+    """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise MalformedRequest("form too large")
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM_BYTES:
+                    raise MalformedRequest("form too large")
+    except TimeoutError:
+        raise RequestStalled from None
     try:
         return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FORM_FIELDS)
     except ValueError as error:

@@ -28,6 +28,7 @@ HEAD_SECONDS = 10.0
 _SLICE = 4096
 _SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
 _BODILESS = frozenset({204, 304})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 WHOLE = "bff.response.whole"
 """An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
 
@@ -88,6 +89,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         if self.upgrading and self.handshake is not None:
             self._switch(self.handshake, early=self.unread > 0 or position < size)
             return
+        if not self.in_head and self._may_answer_next():
+            self.idle_since = self.loop.time()  # a body whose request is answered: it is not waited for without end
         if (self.head_begun or (self.in_head and self.silent_bytes)) and self.head_timer is None:
             self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 
@@ -204,7 +207,12 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self._judge_upgrade(version)
 
     def _judge_upgrade(self, version: str) -> None:
-        """Admit a WebSocket where the app takes one, with a handshake that leaves no doubt; else it is plain HTTP."""
+        """Admit a WebSocket where the app takes one, with a handshake that leaves no doubt; else it is plain HTTP.
+
+        llhttp reads no body behind such a head, whatever was declared, and the app would take it for an empty one.
+        """
+        if any(name in _FRAMING and value != b"0" for name, value in self.headers):
+            raise _Refusal(400)
         admits = self.app_state.get(UPGRADES)
         if admits is None or self._get_upgrade() != b"websocket" or not admits(self.url.partition(b"?")[0]):
             return

@@ -82,6 +82,19 @@ async def test_each_policy_sends_its_own_token(
         assert api.tokens == [token]
 
 
+@pytest.mark.req("F16", "A-38")
+@pytest.mark.parametrize("policy", ["client", "user_or_client"])
+async def test_the_applications_own_token_needs_a_living_session(policy: str) -> None:
+    """A session that has ended opens no route with the application's token, and none is asked for."""
+    api = Api()
+    relayed = world(api, route(token=policy))
+    cookie = await relayed.sign_in()
+    relayed.clock.advance(13 * 3600)
+    with pytest.raises(errors.SessionEnded):
+        await relayed.call(b"/api/x", headers=cookie)
+    assert (api.tokens, relayed.endpoint.client_calls) == ([], [])
+
+
 @pytest.mark.req("C6", "C7", "BBA-18")
 async def test_each_api_gets_its_own_token() -> None:
     """One token call serves every caller of one scope, resource and audience; another target has another token."""
@@ -313,7 +326,7 @@ async def test_a_session_makes_only_so_many_calls_at_a_time() -> None:
 @pytest.mark.req("ATK-63")
 @pytest.mark.parametrize("limit", ["per_session", "per_address"])
 async def test_a_session_and_an_address_make_only_so_many_calls(limit: str) -> None:
-    """Beyond the rate a call is refused, with the seconds after which it may be tried again."""
+    """Beyond the rate a call is refused, with the seconds after which it may be tried again; nobody else's is."""
     relayed = world(Api(), fair_use=FairUse(**{limit: "3/minute"}))  # type: ignore[arg-type]  # both are rates
     cookie = await relayed.sign_in()
     for _ in range(3):
@@ -321,3 +334,8 @@ async def test_a_session_and_an_address_make_only_so_many_calls(limit: str) -> N
     with pytest.raises(errors.TooManyRequests) as refused:
         await relayed.call(b"/api/x", headers=cookie)
     assert 1 <= refused.value.retry_after <= 61
+    if limit == "per_session":
+        other = await relayed.call(b"/api/x", headers=await relayed.sign_in("bob"))
+    else:
+        other = await relayed.call(b"/api/x", headers=cookie, address="192.0.2.8")
+    assert other.status == 200

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
 
 from bff import errors
 from bff.relay.httptools_upstream import HttptoolsUpstream
+from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.pool import IDLE_SECONDS, LIFE_SECONDS
 from bff.relay.request_body import RequestBody
 from bff.relay.route_table import Route
@@ -284,13 +285,65 @@ async def test_every_address_is_tried() -> None:
     assert tried == ["several.example"] * 2
 
 
+@pytest.mark.req("ATK-42")
+async def test_an_address_that_is_silent_has_its_share_of_the_time_only() -> None:
+    """A machine that answers no SYN keeps nobody from the next one of the same name."""
+    async with house(echo, url="http://several.example:{port}", timeout=0.6) as us:
+        with full_backlog("127.0.0.9", us.raw.port):
+            loop = asyncio.get_running_loop()
+
+            async def resolve(_: str, port: int, **__: Any) -> Any:
+                return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port)) for one in ("127.0.0.9", "127.0.0.1")]
+
+            loop.getaddrinfo, kept = resolve, loop.getaddrinfo  # type: ignore[method-assign, assignment]  # the resolver is the outside world
+            try:
+                began = loop.time()
+                assert (await us.ask())[0] == 200
+                assert 0.2 < loop.time() - began < 0.6
+            finally:
+                loop.getaddrinfo = kept  # type: ignore[method-assign]  # as it was
+
+
+@contextmanager
+def full_backlog(host: str, port: int) -> Iterator[None]:
+    """A port that takes no connection any more, and refuses none."""
+    with socket.socket() as listening, ExitStack() as waiting:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(0)
+        for _ in range(3):
+            peer = waiting.enter_context(socket.socket())
+            peer.settimeout(0)
+            peer.connect_ex((host, port))
+        yield
+
+
+@pytest.mark.req("ATK-42")
+@pytest.mark.parametrize("implementation", [HttptoolsUpstream, HttpxUpstream])
+async def test_a_handshake_that_never_ends_is_given_up(
+    implementation: type[HttptoolsUpstream | HttpxUpstream],
+) -> None:
+    """An upstream that takes the connection and says nothing of TLS was not reached."""
+    async with RawUpstream(echo) as silent:
+        route = Route(path="/api/", upstream=f"https://127.0.0.1:{silent.port}", timeout=0.2)
+        upstream = implementation()
+        request = UpstreamRequest(method="GET", target=b"/x", headers=[(b"host", b"x")])
+        with pytest.raises(errors.ResourceAPIUnavailable):
+            async with asyncio.timeout(2), upstream.exchange(route, request):
+                pass
+        async with asyncio.timeout(1):
+            await silent.gone.wait()
+        await upstream.aclose()
+
+
 async def test_ipv6_is_spoken() -> None:
     """A literal IPv6 upstream is reached; on a machine without IPv6 it is one that is down, as any other."""
     try:
         server = await asyncio.start_server(_answers, "::1", 0)
     except OSError:
         async with house(echo, url="http://[::1]:9") as us:
-            assert (await us.ask())[0] == 502
+            with pytest.raises(errors.ResourceAPIUnavailable):
+                await us.ask()
         return
     async with server:
         port = server.sockets[0].getsockname()[1]

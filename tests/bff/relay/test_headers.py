@@ -342,10 +342,17 @@ def test_an_answer_to_a_person_is_never_stored(token: str) -> None:
     assert (kept[b"cache-control"], kept[b"vary"]) == (b"private, no-cache", b"Cookie, Sec-Fetch-Site")
 
 
-def test_an_answer_to_nobody_is_cached_as_its_upstream_says() -> None:
-    """Without a token there is nothing personal to protect."""
-    public = back(JSON, (b"Cache-Control", b"public, max-age=60"), (b"Vary", b"accept"), token="none")
-    assert (public[b"cache-control"], public[b"vary"]) == (b"public, max-age=60", b"accept")
+@pytest.mark.req("FM-2", "H-4")
+@pytest.mark.parametrize(
+    ("kind", "ours"), [("header", b"X-CSRF, Sec-Fetch-Site"), ("fetch-metadata", b"Sec-Fetch-Site")]
+)
+def test_an_answer_to_nobody_is_cached_as_its_upstream_says(kind: str, ours: bytes) -> None:
+    """Without a token there is nothing personal to protect; but no cache may give it to a site that would get a 403."""
+    open_to_all = route(token="none", antiforgery=kind, methods=frozenset({"GET"}))
+    fields = [(b"cache-control", b"public, max-age=60"), (b"vary", b"accept")]
+    public = returned(fields, 200, open_to_all, b"/api/x")
+    assert [value for name, value in public if name == b"cache-control"] == [b"public, max-age=60"]
+    assert [value for name, value in public if name == b"vary"] == [b"accept", ours]
 
 
 @pytest.mark.req("ATK-40", "ATK-29")

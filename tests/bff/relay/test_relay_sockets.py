@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
 
 from bff.errors import BFFError
+from bff.relay.httptools_upstream import HttptoolsUpstream
+from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route_table import Route
 from bff.server import uvicorn_config
 from tests.world.relaying import World
@@ -39,6 +41,8 @@ class Front:
         if scope["type"] == "lifespan":
             while True:
                 message = await receive()
+                if message["type"] == "lifespan.shutdown":
+                    await self.relayed.upstream.aclose()
                 await send({"type": message["type"] + ".complete"})
                 if message["type"] == "lifespan.shutdown":
                     return
@@ -58,15 +62,24 @@ class Front:
                 await send({"type": "http.response.body", "body": b"refused"})
 
 
-@asynccontextmanager
-async def house(act: Act, **overrides: Any) -> AsyncIterator[tuple[int, RawUpstream, Front, bytes]]:
-    """A front on a port, an upstream, and the Cookie header of somebody signed in."""
-    async with RawUpstream(act) as upstream:
-        relayed = World(Route(**{"path": "/api/", "upstream": upstream.url, **overrides}))
-        ((_, cookie),) = await relayed.sign_in()
-        front = Front(relayed)
-        with serving(uvicorn_config(front, host="127.0.0.1", port=0, drain_seconds=1)) as port:
-            yield port, upstream, front, b"Cookie: " + cookie + b"\r\n"
+Opened = tuple[int, RawUpstream, Front, bytes]
+OpensHouse = Callable[[Act], AbstractAsyncContextManager[Opened]]
+
+
+@pytest.fixture(params=[HttptoolsUpstream, HttpxUpstream], ids=["ours", "httpx"])
+def house(request: pytest.FixtureRequest) -> OpensHouse:
+    """Return a maker of a front on a port, an upstream, and the Cookie header of somebody; on each in turn."""
+
+    @asynccontextmanager
+    async def opened(act: Act) -> AsyncIterator[Opened]:
+        async with RawUpstream(act) as upstream:
+            relayed = World(Route(path="/api/", upstream=upstream.url), upstream=request.param())
+            ((_, cookie),) = await relayed.sign_in()
+            front = Front(relayed)
+            with serving(uvicorn_config(front, host="127.0.0.1", port=0, drain_seconds=1)) as port:
+                yield port, upstream, front, b"Cookie: " + cookie + b"\r\n"
+
+    return opened
 
 
 async def talk(port: int, raw: bytes) -> bytes:
@@ -80,7 +93,7 @@ async def talk(port: int, raw: bytes) -> bytes:
 
 
 @pytest.mark.req("BBA-16", "F36", "BCP-18")
-async def test_a_call_through_the_front() -> None:
+async def test_a_call_through_the_front(house: OpensHouse) -> None:
     """A browser's request becomes the API's, trailers dropped, and its answer comes back whole."""
     async with house(echo) as (port, upstream, _, cookie):
         head = (
@@ -100,7 +113,7 @@ async def test_a_call_through_the_front() -> None:
 
 
 @pytest.mark.req("F35", "ATK-37")
-async def test_no_request_becomes_anothers_body() -> None:
+async def test_no_request_becomes_anothers_body(house: OpensHouse) -> None:
     """A declared body that never comes is not filled with the next person's request head, token included."""
     async with house(echo) as (port, upstream, front, cookie):
         head = b"POST /api/todolist HTTP/1.1\r\n" + PAGE + cookie + b"Content-Length: 50\r\n\r\n"
@@ -119,7 +132,7 @@ async def test_no_request_becomes_anothers_body() -> None:
 
 @pytest.mark.req("C10")
 @pytest.mark.parametrize("act", [stalls_before_its_head, stalls_in_its_body])
-async def test_a_closed_tab_closes_the_upstream(act: Act) -> None:
+async def test_a_closed_tab_closes_the_upstream(house: OpensHouse, act: Act) -> None:
     """Within a second of the browser's departure the upstream's connection is gone."""
     async with house(act) as (port, upstream, front, cookie):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -133,7 +146,7 @@ async def test_a_closed_tab_closes_the_upstream(act: Act) -> None:
 
 @pytest.mark.req("F35")
 @pytest.mark.parametrize("act", [closes_in_its_body, closes_in_a_chunk])
-async def test_a_response_that_breaks_off_closes_the_browsers_connection(act: Act) -> None:
+async def test_a_response_that_breaks_off_closes_the_browsers_connection(house: OpensHouse, act: Act) -> None:
     """The browser can tell that it did not get everything: the length is not met, the last chunk does not come."""
     async with house(act) as (port, _, front, cookie):
         answer = await talk(port, b"GET /api/todolist HTTP/1.1\r\n" + PAGE + cookie + b"\r\n")
@@ -144,7 +157,7 @@ async def test_a_response_that_breaks_off_closes_the_browsers_connection(act: Ac
 
 
 @pytest.mark.req("ATK-42", "C16")
-async def test_a_slow_reader_slows_the_upstream() -> None:
+async def test_a_slow_reader_slows_the_upstream(house: OpensHouse) -> None:
     """What nobody reads is not piled up here: the upstream's own socket fills."""
     written = 0
 
@@ -171,7 +184,7 @@ async def test_a_slow_reader_slows_the_upstream() -> None:
             await upstream.gone.wait()
 
 
-async def test_a_kept_connection_serves_call_after_call() -> None:
+async def test_a_kept_connection_serves_call_after_call(house: OpensHouse) -> None:
     """A refusal in between does not cost the browser its connection."""
     async with house(echo) as (port, upstream, front, cookie):
         good = b"GET /api/todolist HTTP/1.1\r\n" + PAGE + cookie

@@ -150,7 +150,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.req("BBA-12", "BBA-14", "BBA-15", "ATK-66")
+@pytest.mark.req("BBA-12", "BBA-14", "BBA-15", "ATK-66", "F16")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_a_route_that_cannot_work_stops_the_start(fault: dict[str, Any]) -> None:
     """Each fault has one cause, which names the route and the cure."""

@@ -19,6 +19,7 @@ from tests.world.upstream import (
     TWO_RESPONSES,
     Act,
     RawUpstream,
+    Received,
     breaks_a_chunk,
     closes_before_its_head,
     closes_in_a_chunk,
@@ -34,6 +35,7 @@ from tests.world.upstream import (
     stalls_in_its_head,
     trickles,
 )
+from tests.world.upstream_differences import DIFFERENCES, EARLY, PASSED_ON
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -115,6 +117,31 @@ async def test_names_reach_the_allow_list_in_lower_case(outcome: Outcome) -> Non
     answer = await outcome(says(raw, closes=True))
     assert (b"x-request-id", b"7") in answer.headers
     assert not [name for name, _ in answer.headers if name.lower() == b"set-cookie"]
+
+
+@pytest.mark.req("F35", "ATK-42")
+@pytest.mark.parametrize(
+    ("fields", "passes"),
+    [
+        (b"".join(b"X%d: y\r\n" % n for n in range(98)), True),
+        (b"".join(b"X%d: y\r\n" % n for n in range(99)), False),
+        (b"X: " + b"a" * 32_600 + b"\r\n", True),
+        (b"X: " + b"a" * 32_800 + b"\r\n", False),
+    ],
+    ids=["100 fields", "101 fields", "just under 32 KiB", "just above"],
+)
+async def test_the_limits_of_a_head_are_where_they_are_said_to_be(
+    outcome: Outcome, fields: bytes, *, passes: bool
+) -> None:
+    """100 fields and 32 KiB pass on both; one field or a few bytes more are 502."""
+    raw = says(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n" + fields + b"Content-Length: 2\r\n\r\n{}", closes=True
+    )
+    if passes:
+        assert (await outcome(raw)).body == b"{}"
+    else:
+        with pytest.raises(errors.ResourceAPIUnavailable):
+            await outcome(raw)
 
 
 async def test_head_ends_at_its_head(world: MakeWorld) -> None:
@@ -291,6 +318,69 @@ async def test_an_early_refusal_reaches_the_browser(world: MakeWorld) -> None:
         relayed = world(upstream)
         answer = await relayed.call(b"/api/x", "POST", [*await relayed.sign_in(), *upload(CHUNKED)], body=[b"a", b"b"])
     assert (answer.status, answer.body) == (413, b'{"title":"too large"}')
+
+
+async def ends_in_the_upload(_: Received, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Hang up without a word when the head has come (use with ``reads_body=False``)."""
+    writer.close()
+
+
+async def is_gone_in_the_upload(_: Received, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The same, by a reset."""
+    writer.transport.abort()
+
+
+@pytest.mark.req("F35", "C16")
+@pytest.mark.parametrize("act", [ends_in_the_upload, is_gone_in_the_upload])
+async def test_an_upstream_that_leaves_in_an_upload_is_unavailable(world: MakeWorld, act: Act) -> None:
+    """502, and the rest of the upload is not waited for."""
+    began = time.monotonic()
+    async with RawUpstream(act, reads_body=False) as upstream:
+        relayed = world(upstream, max_body=100_000_000)
+        with pytest.raises(errors.ResourceAPIUnavailable):
+            await relayed.call(
+                b"/api/x", "POST", [*await relayed.sign_in(), *upload(CHUNKED)], body=[b"a" * 100_000] * 100
+            )
+    assert time.monotonic() - began < 1.5
+
+
+@pytest.mark.req("F35", "F41")
+async def test_an_answer_in_the_middle_of_an_upload(world: MakeWorld) -> None:
+    """Row EARLY of the table of differences: ours passes it on; httpx first sends all of the upload, which stalls."""
+    row = next(one for one in DIFFERENCES if one.what == EARLY)
+    async with RawUpstream(says(response(b'{"early":1}')), reads_body=False) as upstream:
+        relayed = world(upstream, timeout=0.3)
+        call = relayed.call(b"/api/x", "POST", [*await relayed.sign_in(), *upload((b"content-length", b"9"))], body=[])
+        if isinstance(relayed.upstream, HttptoolsUpstream):
+            assert ((await call).body, row.ours) == (b'{"early":1}', PASSED_ON)
+        else:
+            with pytest.raises(errors.RequestStalled):
+                await call
+            assert row.httpx == "waits for the upload"
+
+
+@pytest.mark.req("C17", "F41")
+@pytest.mark.parametrize(("implementation", "refused"), [(HttptoolsUpstream, 2), (HttpxUpstream, 0)])
+async def test_more_calls_than_connections(
+    implementation: type[HttptoolsUpstream | HttpxUpstream], refused: int
+) -> None:
+    """Row WAITING of the table of differences: of six calls on two connections, ours lets two wait and refuses two."""
+
+    async def is_slow(request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.05)
+        await echo(request, reader, writer)
+
+    async with RawUpstream(is_slow) as upstream:
+        route = Route(path="/api/", upstream=upstream.url)
+        ours = implementation(max_connections=2)
+        relayed = World(route, upstream=ours)
+        cookie = await relayed.sign_in()
+        crowd = await asyncio.gather(
+            *(relayed.call(b"/api/x", headers=cookie) for _ in range(6)), return_exceptions=True
+        )
+        await ours.aclose()
+    assert [type(one) for one in crowd].count(errors.ResourceAPIBusy) == refused
+    assert sum(isinstance(one, Answer) and one.status == 200 for one in crowd) == 6 - refused
 
 
 async def test_a_slow_upload_is_no_slow_answer(world: MakeWorld) -> None:

@@ -12,8 +12,7 @@ and whatever goes wrong becomes one problem (problems.py) or one page with the w
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from math import inf
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -25,7 +24,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from bff.clock import Clock, SystemClock
-from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, SessionStoreUnavailable, UnknownRoute
+from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.gate.client_address import ClientAddress
 from bff.gate.host import PublicName
@@ -46,8 +45,9 @@ from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
+from bff.session.ended_grants import EndedGrants
 from bff.session.ending_watch import EndingWatch
-from bff.session.endings import Ending
+from bff.session.ends_heard import EndsHeard
 from bff.session.key_watch import KeyWatch
 from bff.session.limits import MEANINGS, SERIOUS
 from bff.session.own_sessions import OwnSessions
@@ -59,6 +59,7 @@ from bff.telemetry.logs import get_logger, trace_id
 from bff.telemetry.traces import trace_id_of
 from bff.wiring import (
     api_document_of,
+    begun_after_of,
     fair_use_of,
     hears_the_authority,
     ledger_of,
@@ -92,14 +93,11 @@ def create_app(
     http = open_back_channel(transport=transport, ca_file=authority.ca_file, proxy_url=authority.proxy_url)
     relying_party = RelyingParty(registration_of(settings), http=http, clock=clock)
     ring, ledger = ring_of(settings, clock), ledger_of(settings, clock)
-    vault = vault_of(settings, ledger, clock, ring)
+    vault = vault_of(settings, ledger, clock, ring, EndedGrants(relying_party))
     key_watch = KeyWatch(ring, settings.session.keys_file)
     metrics.key_uses.watch(ring.seals, ring.opens)
     tokens = AccessTokens(relying_party, vault, ledger, clock, rotation=authority.rotation)
     own_sessions = own_sessions_of(settings, ledger, vault, clock)
-    if settings.session.begun_after is not None:
-        epoch = settings.session.begun_after.timestamp()
-        ledger.view.learn(Ending.of_everybody(before=epoch, at=epoch, until=inf))
     endings = EndingWatch(ledger, clock)
     antiforgery = Antiforgery(settings.origin.encode())
     upstream = upstream_of(settings, transport, clock)
@@ -123,7 +121,7 @@ def create_app(
         websockets=WebSocketUpstream(clock, max_connections=settings.relay.max_connections),
     )
 
-    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault, tokens)
+    app = BFF(relay, PublicName(settings.origin), ClientAddress(settings.server.trusted_proxies), vault)
     app.state.services = Services(
         relying_party=relying_party,
         vault=vault,
@@ -145,7 +143,10 @@ def create_app(
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
-    used = (key_watch, endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
+    app.state.ends_heard = ends_heard = EndsHeard(
+        ledger, clock, before=begun_after_of(settings, clock), absolute=settings.session.absolute
+    )
+    used = (key_watch, endings, ends_heard, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
     app.state.closing = [one.aclose for one in used if one is not None]
     ours = (login, logout, user, events, probe, health, docs, picture)
     for router in (module.router for module in ours):
@@ -162,14 +163,12 @@ def create_app(
 class BFF(FastAPI):
     """A FastAPI that never sees the relayed calls: they leave before any middleware or router (ADR 3)."""
 
-    def __init__(
-        self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: SessionVault, tokens: AccessTokens
-    ) -> None:
+    def __init__(self, relay: Relay, public_name: PublicName, address: ClientAddress, vault: SessionVault) -> None:
         super().__init__(
             title="BFF", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=False
         )
         self._relay, self._public_name, self._address = relay, public_name, address
-        self._vault, self._tokens = vault, tokens
+        self._vault = vault
         self.journal: Journal | None = None
         self.own_sessions: OwnSessions | None = None
         self.add_exception_handler(BFFError, _refused)
@@ -186,7 +185,7 @@ class BFF(FastAPI):
         relayed = self._relay.matches(scope)
         if self.journal is not None and scope["type"] == "http":
             send = picture.watched(self.journal, scope, send, relayed=relayed)
-        answer = _Answer(scope, send, self._vault, self._tokens)
+        answer = _Answer(scope, send, self._vault)
         try:
             self._public_name.check(scope)
             refuse_speculative(scope)
@@ -213,7 +212,6 @@ class _Answer(Struct, eq=False):
     _scope: Scope
     _send: Send
     _vault: SessionVault
-    _tokens: AccessTokens
     begun: bool = False
 
     def __repr__(self) -> str:
@@ -231,7 +229,6 @@ class _Answer(Struct, eq=False):
             self.begun = True
             presented: Presented | None = self._scope["state"].get(PRESENTED)
             if presented is not None:
-                self._tokens.revoke_presented(presented)
                 due = self._vault.cookies_due(presented, slides=_slides(self._scope))
                 message["headers"] = [*message["headers"], *(cookie.header() for cookie in due)]
         await self._send(message)
@@ -257,8 +254,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
     app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
     app.state.key_watch.start()
-    with suppress(SessionStoreUnavailable):  # then it is not ready yet, and says so
-        await app.state.services.ledger.catch_up(at_once=True)
+    await app.state.ends_heard.listen()
     yield
     for close in app.state.closing:
         await close()

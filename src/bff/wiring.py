@@ -24,6 +24,7 @@ from bff.routes.docs import ApiDocument
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
+from bff.session.ended_grants import EndedGrants
 from bff.session.ledger import Ledger, open_ledger
 from bff.session.limits import Limit, limits_of
 from bff.session.operator import Operator
@@ -45,6 +46,17 @@ def ring_of(settings: BFFSettings, clock: Clock) -> KeyRing:
     return KeyRing.load(path, clock) if path else KeyRing.generate(clock)
 
 
+def begun_after_of(settings: BFFSettings, clock: Clock) -> float | None:
+    """The instant until which all sessions are over; raises ``ConfigurationError`` where it is still to come."""
+    instant = settings.session.begun_after
+    if instant is None:
+        return None
+    if instant.timestamp() > clock.now():
+        cause = f"session.begun_after {instant.isoformat()} is still to come: nobody could sign in until then"
+        raise ConfigurationError([f"{cause}. Cure: an instant that has passed, or a clock that is right"])
+    return instant.timestamp()
+
+
 def probe_of(settings: BFFSettings, clock: Clock) -> Probe:
     """What asks a running deployment of these settings, and proves that it may."""
     policy = CookiePolicy.for_public_url(settings.origin)
@@ -52,8 +64,17 @@ def probe_of(settings: BFFSettings, clock: Clock) -> Probe:
     return Probe(cipher, policy)
 
 
-def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock, ring: KeyRing | None = None) -> SessionVault:
-    """Sessions in sealed cookies, or in Redis or Valkey behind a ticket, under the key ring of the settings."""
+def vault_of(
+    settings: BFFSettings,
+    ledger: Ledger,
+    clock: Clock,
+    ring: KeyRing | None = None,
+    grants: EndedGrants | None = None,
+) -> SessionVault:
+    """Sessions in sealed cookies, or in Redis or Valkey behind a ticket, under the key ring of the settings.
+
+    ``grants`` revokes what ended sessions leave behind.
+    """
     session, authority = settings.session, settings.authority
     ring, policy = ring or ring_of(settings, clock), CookiePolicy.for_public_url(settings.origin)
     lifetimes = Lifetimes(idle=session.idle, absolute=session.absolute)
@@ -62,6 +83,7 @@ def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock, ring: KeyRing 
         "budget": CookieBudget(total=session.max_cookie_bytes),
         "form_post": authority.response_mode == "form_post",
         "keep_id_token": authority.end_session == "id_token_hint",
+        "grants": grants,
     }
     if session.store == "redis":
         return _in_redis(ring, policy, ledger, clock, lifetimes, options)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import httpx
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ from local_authority.grants import Grants
 from local_authority.host_gate import HostGate
 from local_authority.keys import Keys
 from local_authority.metadata import Paths
-from local_authority.misbehaving.misbehaviours import Endpoint, Misbehaviours
+from local_authority.misbehaving.misbehaviours import Endpoint, Misbehaviour, Misbehaviours
 from local_authority.misbehaving.signer import LyingSigner
 from local_authority.misbehaving.wire import MisbehavingWire
 from local_authority.options import Options
@@ -98,13 +99,20 @@ def _services(
         grants=grants,
         tokens=tokens,
         answers=TokenAnswers(options, registry, people, grants, tokens),
-        bearer_tokens=BearerTokens(options, store, keys, grants, clock),
+        bearer_tokens=BearerTokens(options, store, keys, grants, clock, _spares_the_grant(misbehaviours)),
         client_authentication=ClientAuthentication(registry, _assertions(options, store, clock)),
         cookies=Cookies.of(options),
         sign_out=SignOut(options, registry, sessions, tokens, transport),
         pages=Pages(Paths(options.tenant_id).base),
         record=Record(),
     )
+
+
+def _spares_the_grant(misbehaviours: Misbehaviours | None) -> Callable[[], bool]:
+    """Never, unless a test wants it so."""
+    if misbehaviours is None:
+        return lambda: False
+    return partial(misbehaviours.take, Misbehaviour.REVOKES_ONE_TOKEN, "revoke")
 
 
 def _assertions(options: Options, store: Store, clock: Clock) -> Assertions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,13 +26,16 @@ class RevokedToken(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class BearerTokens:
-    """Knows which tokens of ours still count."""
+    """Knows which tokens of ours still count. ``spares_the_grant`` says whether a refresh token's revocation ends it
+    alone, as at some servers.
+    """
 
     options: Options
     store: Store
     keys: Keys
     grants: Grants
     clock: Clock
+    spares_the_grant: Callable[[], bool]
 
     def verify(self, authorization: list[str]) -> dict[str, Any]:
         """The claims of the one bearer token, which must be for userinfo (RFC 6750 2.1, OIDC Core 5.3)."""
@@ -58,7 +62,10 @@ class BearerTokens:
         grant = self.grants.of_refresh_token(token)
         if grant is not None:
             _refuse_foreign(grant.client_id, client)
-            self.grants.revoke(grant.grant_id)
+            if self.spares_the_grant():
+                self.grants.revoke_one(token)
+            else:
+                self.grants.revoke(grant.grant_id)
             return "refresh_token"
         claims = self.keys.verify(token)
         if claims is None:

@@ -48,6 +48,7 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     grant_id: str
     expires_at: float
     spent: bool = False
+    revoked: bool = False
     works_until: float = 0.0
 
 
@@ -128,7 +129,7 @@ class Grants:
         if record.spent and record.works_until <= now:
             self.revoke(grant.grant_id)
             raise InvalidGrant("The refresh token was used before; the grant is revoked.")
-        if grant.revoked or record.expires_at <= now:
+        if grant.revoked or record.revoked or record.expires_at <= now:
             raise InvalidGrant("The refresh token has expired or was revoked.")
         if record.spent:
             return grant
@@ -140,6 +141,13 @@ class Grants:
         """The grant of a refresh token, spent or not: for its revocation."""
         record = self._store.get(RefreshToken, digest(refresh_token))
         return None if record is None else self._store.get(Grant, record.grant_id)
+
+    def revoke_one(self, refresh_token: str) -> None:
+        """End this refresh token and no other of its family."""
+        record = self._store.get(RefreshToken, digest(refresh_token))
+        if record is not None and (not record.spent or record.works_until > self._clock.now()):
+            revoked = msgspec.structs.replace(record, revoked=True)
+            self._store.put(digest(refresh_token), revoked, expires_at=record.expires_at + REUSE_WATCH_SECONDS)
 
     def find(self, grant_id: str) -> Grant | None:
         """The living grant with this id."""

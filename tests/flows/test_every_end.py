@@ -76,6 +76,13 @@ async def refresh_refused(house: House, tab: Tab) -> None:
     house.misbehaviours.begin(Misbehaviour.REFRESH_REFUSED)
 
 
+async def too_large(house: House, tab: Tab) -> None:
+    """What a refresh brings fits into no cookie."""
+    house.clock.advance(290)
+    house.misbehaviours.access_token["groups"] = [f"group-{number:x}-{number**9:x}" for number in range(900)]
+    await tab.api("/api/todolist")
+
+
 async def refresh_lost(house: House, tab: Tab) -> None:
     """The answer with the rotated token gets lost, and the old one is spent."""
     house.clock.advance(290)
@@ -152,6 +159,7 @@ SCENARIOS: dict[Reason, Scenario] = {
     Reason.SESSION_EXPIRY: session_expiry,
     Reason.REFRESH_REFUSED: refresh_refused,
     Reason.REFRESH_LOST: refresh_lost,
+    Reason.TOO_LARGE: too_large,
     Reason.STALE_GENERATION: stale_generation,
     Reason.BACKCHANNEL: backchannel,
     Reason.FRONTCHANNEL: frontchannel,
@@ -160,7 +168,7 @@ SCENARIOS: dict[Reason, Scenario] = {
 }
 # What ends in the call that finds it out; every other end is there before anybody presents the cookie again.
 FOUND_OUT = {Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY, Reason.REFRESH_REFUSED, Reason.REFRESH_LOST}
-UNREADABLE = {Reason.REFRESH_REFUSED, Reason.REFRESH_LOST}  # that refresh token is dead already
+UNREADABLE = {Reason.REFRESH_REFUSED, Reason.REFRESH_LOST, Reason.TOO_LARGE}  # that refresh token is dead already
 
 
 def counted(reason: Reason) -> float:
@@ -178,7 +186,7 @@ def test_there_is_a_scenario_for_each_reason() -> None:
 async def test_an_end_is_one_event(house: House, reason: Reason) -> None:
     """A copy of the cookies is refused with the reason, `/bff/user` says it, it is counted and audited exactly once."""
     tab = await house.signed_in()
-    before = counted(reason)
+    before, lost = counted(reason), metrics.refreshes_lost._value.get()
     with capture_logs() as said:
         if reason is Reason.SESSION_EXPIRY:
             await session_expiry(house, tab)
@@ -196,6 +204,7 @@ async def test_an_end_is_one_event(house: House, reason: Reason) -> None:
         assert (await house.user(tab)) == {"authenticated": False, "login_url": "/bff/login", "reason": reason.value}
         await house.settle()
     assert counted(reason) == before + 1
+    assert metrics.refreshes_lost._value.get() == lost + (reason is Reason.REFRESH_LOST)
     [line] = [one for one in said if one["event"] in {"session_ended", "sessions_ended"} and one["reason"] == reason]
     assert line["by"] == WHO[reason]
 

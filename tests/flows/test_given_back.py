@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bff.session.endings import Ending
 from local_authority.grants import Grant
 from local_authority.misbehaving.misbehaviours import Misbehaviour
 from tests.world.browser import Tab
@@ -71,7 +72,8 @@ async def test_a_session_that_does_not_fit_leaves_no_grant(house: House) -> None
 @pytest.mark.req("F11")
 async def test_a_session_that_ended_before_it_began_leaves_no_grant(house: House) -> None:
     """Everybody's sessions were ended while the sign-in was under way, by a clock that is ahead."""
-    await house.restart_bff(session={"begun_after": house.clock.now() + 60})
+    now = house.clock.now()
+    await house.bff.state.services.ledger.end(Ending.of_everybody(before=now + 60, at=now, until=now + 3600))
     await refused(house, house.browser().tab())
     assert alive(house) == []
 

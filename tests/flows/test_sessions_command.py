@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
+from bff.app import create_app as create_bff
 from bff.cli import main
+from bff.errors import ConfigurationError
 from bff.session.marks import mark_of_person, shown
+from bff.telemetry.metrics import registry
 from tests.world.browser import Tab
 from tests.world.house import GRACE, SECRET, House
 
@@ -52,6 +56,11 @@ def audited(result: Result) -> list[dict[str, Any]]:
     """The lines of the audit log among what the command said."""
     lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
     return [line for line in lines if line.get("source") == "bff.audit"]  # a library may say something too
+
+
+def ended_by(reason: str) -> float:
+    """How many ends ``/metrics`` tells of for this reason."""
+    return registry.get_sample_value("bff_session_ended_total", {"reason": reason}) or 0.0
 
 
 def name_another_ledger(config: Path, ledger: str) -> None:
@@ -130,6 +139,54 @@ async def test_a_setting_ends_what_began_before_an_instant(house: House) -> None
     await house.restart_bff(session={"ledger": "memory", "begun_after": at})
     assert await why_refused(house, early) == (401, "epoch")
     assert await why_refused(house, late) == (200, None)
+
+
+@pytest.mark.req("F11")
+async def test_an_end_by_a_setting_is_one_event(house: House) -> None:
+    """Written, told and counted by the first process that starts with it; every other on the ledger obeys it."""
+    tab = await house.signed_in()
+    house.clock.advance(60)
+    before = ended_by("epoch")
+    with capture_logs() as said:
+        for _ in range(2):
+            await house.restart_bff(session={"begun_after": house.clock.now() - 30})
+        await house.restart_bff(session={"begun_after": None})
+        assert await why_refused(house, tab) == (401, "epoch")
+    lines = [(one["covers"], one["by"]) for one in said if one["event"] == "sessions_ended"]
+    assert lines == [("everybody", "operator")]
+    assert ended_by("epoch") == before + 1
+
+
+async def test_an_instant_that_is_still_to_come_stops_the_start(house: House) -> None:
+    """Nobody could sign in until then."""
+    await house.stop_bff()
+    with pytest.raises(ConfigurationError, match="still to come"):
+        await house.start_bff(session={"begun_after": house.clock.now() + 5})
+    await house.start_bff(session={"begun_after": None})
+
+
+@pytest.mark.req("F11")
+@pytest.mark.parametrize("words", [["--subject"], ["--tag"], ["--all"]], ids=["a person", "a session", "everybody"])
+async def test_the_processes_that_serve_count_an_operators_end_once(
+    house: House, config: Path, words: list[str]
+) -> None:
+    """The command's own count is read by nobody: whoever hears of it first counts, and says it on ``/metrics``."""
+    other = create_bff(house.settings(), transport=house.internet, clock=house.clock)
+    async with other.router.lifespan_context(other):
+        tab = await house.signed_in()
+        subject, tag = (await house.session(tab.browser)).subject, await house.tag(tab)
+        named = {"--subject": ["--subject", subject], "--tag": ["--subject", subject, "--tag", tag], "--all": ["--all"]}
+        reason = "epoch" if words == ["--all"] else "admin"
+        before = ended_by(reason)
+        ended = await run(config, "end", *named[words[0]])
+        assert (ended.exit_code, ended_by(reason)) == (0, before)
+        house.clock.advance(1)
+        for process in (house.bff, other):
+            await process.state.services.ledger.catch_up()
+            await process.state.ends_heard._background.finish(seconds=5)
+        assert await why_refused(house, tab) == (401, reason)
+    await house.restart_bff()
+    assert ended_by(reason) == before + 1
 
 
 @pytest.mark.parametrize(

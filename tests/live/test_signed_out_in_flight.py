@@ -1,7 +1,8 @@
 """Signed out while refreshes and slow answers are under way: no dead session lives, and no late answer brings one back.
 
 Two workers share one ledger; every answer of theirs, of the authority and of the API comes late by a little chance. The
-short form has 60 rounds; ``IN_FLIGHT_ROUNDS=500`` is the whole judge.
+authority revokes exactly the token that it is told, so that a spent one takes no living one along. The short form has
+60 rounds; ``IN_FLIGHT_ROUNDS=500`` is the whole judge.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import pytest
 from bff.app import BFF
 from bff.app import create_app as create_bff
 from bff.session.cookies import Jar as Cookies
+from local_authority.grants import RefreshToken
 from local_authority.metadata import Paths
+from local_authority.misbehaving.misbehaviours import Misbehaviour
 from tests.world.authority import OnTheWire
 from tests.world.browser import Browser, StoredCookie, Tab
 from tests.world.house import API_ORIGIN, AUTHORITY_ORIGIN, BFF_ORIGIN, GRACE, House, opened_house, problem_of
@@ -63,6 +66,13 @@ class Site:
         """Let what runs in the background of both workers finish."""
         for worker in self.workers:
             await worker.state.services.tokens.aclose()
+            await worker.state.services.vault.aclose()
+
+    def living(self, grant_id: str) -> int:
+        """How many refresh tokens of one grant the authority would take."""
+        services = self.house.authority.state.services
+        every = [one for one in services.grants._store.every(RefreshToken) if one.grant_id == grant_id]
+        return 0 if services.grants.find(grant_id) is None else sum(not (one.spent or one.revoked) for one in every)
 
     async def call(self, tab: Tab) -> httpx.Response:
         """A call of the page at some moment, and what its jar holds then."""
@@ -82,6 +92,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
             house.internet.put(BFF_ORIGIN, Late(chance, house.bff, other))
             house.internet.put(AUTHORITY_ORIGIN, Late(chance, OnTheWire(house.authority)), clock=house.authority_clock)
             house.internet.put(API_ORIGIN, Late(chance, house.api))
+            house.misbehaviours.begin(Misbehaviour.REVOKES_ONE_TOKEN)
             yield Site(house, (house.bff, other), chance)
 
 
@@ -136,6 +147,11 @@ async def one_round(site: Site, end: Callable[[Site, Browser], Awaitable[None]],
     house.clock.advance(HEARD)
     assert {answer.status_code for answer in answers} <= {200, 401}
     assert {problem_of(answer) for answer in answers if answer.status_code == 401} <= {"session-ended", "no-session"}
+    grant = house.authority.state.services.grants.of_refresh_token(session.tokens.refresh_token)
+    assert grant is not None
+    # Before any cookie comes again: who ended it could read it, or an answer that took the cookie back could.
+    if end is not sign_out_at_the_authority or any(takes_back(house, answer) for answer in answers):
+        assert site.living(grant.grant_id) == 0
     user = await house.user(browser.tab())
     if end is sign_in_as_somebody_else and user["authenticated"]:
         assert user["claims"]["email"] == GRACE.email
@@ -145,9 +161,14 @@ async def one_round(site: Site, end: Callable[[Site, Browser], Awaitable[None]],
         assert end is not sign_in_as_somebody_else or user["reason"] == "replaced"
     await no_jar_lives(site, tab, mine=session.sid)
     await site.settle()
-    grant = house.authority.state.services.grants.of_refresh_token(session.tokens.refresh_token)
-    assert grant is not None
-    assert grant.revoked is True
+    assert site.living(grant.grant_id) == 0
+
+
+def takes_back(house: House, answer: httpx.Response) -> bool:
+    """Whether an answer deletes the session's cookie."""
+    return any(
+        line.startswith(f"{house.cookie}=;") and "Max-Age=0" in line for line in answer.headers.get_list("set-cookie")
+    )
 
 
 async def no_jar_lives(site: Site, tab: Tab, *, mine: str) -> None:

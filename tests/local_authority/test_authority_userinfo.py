@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from local_authority.seeds import ADA, BFF_CLIENT_ID, DAEMON_CLIENT_ID
-from tests.world.authority import CLIENT_SECRET, LocalAuthority, claims_of
+from tests.world.authority import CLIENT_SECRET, LocalAuthority, Misbehaviour, claims_of
 from tests.world.clock import MovableClock
 
 
@@ -78,6 +78,22 @@ async def test_a_revoked_refresh_token_ends_its_grant(authority: LocalAuthority,
     assert (await authority.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
     assert (await _userinfo(authority, f"Bearer {tokens['access_token']}")).status_code == 401
     assert authority.record.revocations == {"refresh_token": 1}
+
+
+async def test_an_authority_can_revoke_one_token_and_spare_its_grant(
+    authority: LocalAuthority, tokens: dict[str, Any]
+) -> None:
+    """Where it is told so: a living refresh token dies alone, and a spent one takes nothing along."""
+    authority.misbehave(Misbehaviour.REVOKES_ONE_TOKEN)
+    spent = tokens["refresh_token"]
+    living = (await authority.refresh(spent)).json()["refresh_token"]
+    await _revoke(authority, spent)
+    newest = (await authority.refresh(living)).json()["refresh_token"]
+    await _revoke(authority, newest)
+    assert (await authority.refresh(newest)).json()["error"] == "invalid_grant"
+    grant = authority.services.grants.of_refresh_token(newest)
+    assert grant is not None
+    assert grant.revoked is False
 
 
 async def test_a_revoked_access_token_is_dead_alone(authority: LocalAuthority, tokens: dict[str, Any]) -> None:

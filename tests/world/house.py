@@ -198,8 +198,10 @@ class House:
         return await tab.link(response.json()["redirect_to"])
 
     async def settle(self) -> None:
-        """Let what runs in the background finish: a revocation, a refresh that nobody waits for."""
+        """Let what runs in the background finish: a revocation, a refresh that nobody waits for, a count."""
         await self.bff.state.services.tokens.aclose()
+        await self.bff.state.services.vault.aclose()
+        await self.bff.state.ends_heard._background.finish(seconds=5)
 
     async def sends(
         self, path: str, *headers: tuple[str, str], method: str = "GET", body: bytes = b"", origin: str | None = None

@@ -38,6 +38,7 @@ const ENDINGS = {
   frontchannel: "You signed out somewhere else.",
   refresh_refused: "The sign-in service did not let this session go on.",
   refresh_lost: "An answer of the sign-in service got lost on the way, so this session could not go on.",
+  too_large: "This session has grown too large to go on. If it happens again, tell the people who run this site.",
   stale_generation: "This session was used from two places at once, so it was ended to be safe.",
   ended_by_owner: "You ended this session from another of your devices.",
   admin: "The people who run this site ended your session.",

@@ -39,13 +39,13 @@ def with_cookies(response: Response, cookies: tuple[SetCookie, ...] | list[SetCo
 async def login(services: ServicesOf, query: Query, jar: Cookies) -> Response:
     """Begin a sign-in; the transaction names the session it will replace, because the callback cannot see it (F23)."""
     presented = await services.vault.find_session(jar, bodiless=True)
-    replaces = None if presented.session is None else presented.session.sid
-    asked = replace(parse_login_request(query), replaces=replaces)
+    replaced = presented.living
+    asked = replace(parse_login_request(query), replaces=None if replaced is None else replaced.sid)
     authorization, transaction = await services.relying_party.begin_login(asked)
     kept = await services.vault.keep_login(transaction, jar)
     # What does not open is of no use to anybody who is about to sign in, and is cleared here alone (F21).
-    useless = presented.session is None and services.vault.policy.session in jar
-    cleared = services.vault.deletions(jar) if useless else []
+    useless = replaced is None and services.vault.policy.session in jar
+    cleared = services.vault.clear(presented) if useless else []
     return with_cookies(see_other(authorization.url), [*cleared, *kept])
 
 
@@ -82,7 +82,7 @@ async def _arrive(
     try:
         cookies = await _settled(services, session, transaction, jar)
     except BFFError:
-        services.tokens.revoke_later(session)  # a grant that leads to no session is nobody's to end later
+        services.vault.grants.revoke_later(session)  # a grant that leads to no session is nobody's to end later
         raise
     if services.own_sessions is not None:
         await services.own_sessions.begin(session, device)
@@ -100,5 +100,5 @@ async def _settled(
     replaced = await services.vault.end_replaced(transaction)
     # Within one session of one person a server may hold both sign-ins for one grant, and would end the new one too.
     if replaced is not None and (replaced.subject, replaced.authority_sid) != (session.subject, session.authority_sid):
-        services.tokens.revoke_later(replaced)
+        services.vault.grants.revoke_later(replaced)
     return counted, *await services.vault.keep_session(session, jar)

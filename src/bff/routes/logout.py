@@ -7,11 +7,13 @@ import secrets
 from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
+from bff.errors import SessionEnded
 from bff.routes.dependencies import Cookies, Query, Services, ServicesOf, guarded
 from bff.routes.login import see_other, with_cookies
 from bff.routes.outcome_pages import Outcome, outcome_page
 from bff.session.cookies import SetCookie
 from bff.session.endings import Reason
+from bff.session.model import Session
 from bff.session.vault import Presented
 from bff.telemetry.logs import trace_id
 
@@ -26,17 +28,27 @@ _CONFIRM = Outcome(
 )
 
 
+def _to_be_ended(presented: Presented) -> Session | None:
+    """The session that a sign-out ends, whatever generation this browser shows of it (rule F2).
+
+    One that was signed out before is signed out again: nobody knows whether the first time was heard to its end.
+    """
+    refusal = presented.refusal
+    if isinstance(refusal, SessionEnded) and presented.evident and refusal.reason != Reason.SIGNED_OUT:
+        return None
+    return presented.session or presented.presented
+
+
 async def _sign_out(services: Services, presented: Presented) -> tuple[str | None, list[SetCookie]]:
     """End the session that a request presents; return where the browser goes next and the cookies that say so.
 
-    The order is the promise: our session is dead before anything is asked of a peer (RPIL-2); the refresh token is
-    revoked by a task that no answer waits for (RFC 7009); what is unreachable then keeps nobody signed in here.
+    The order is the promise: our session is dead before anything is asked of a peer (RPIL-2); its vault has the newest
+    refresh token revoked, which no answer waits for (RFC 7009); what is unreachable then keeps nobody signed in here.
     """
-    session = presented.session
+    session = _to_be_ended(presented)
     if session is None:
-        return None, services.vault.deletions(presented.jar)
+        return None, services.vault.clear(presented)
     cookies = await services.vault.end_session(session, Reason.SIGNED_OUT, presented.jar)
-    services.tokens.revoke_later(session)
     if services.own_sessions is not None:
         services.own_sessions.forget_later(session)
     state = secrets.token_urlsafe(16)
@@ -61,7 +73,7 @@ async def logout_link(services: ServicesOf, jar: Cookies, query: Query) -> Respo
     """End the session whose ticket the link carries, if this browser shows that very session; otherwise ask (F32)."""
     presented = await services.vault.find_session(jar)
     tickets = [value for name, value in query if name == "ticket"]
-    session = presented.session
+    session = _to_be_ended(presented)
     if session is None or len(tickets) != 1 or not services.vault.is_logout_ticket(tickets[0], session):
         return outcome_page(_CONFIRM, status=200, trace_id=trace_id.get(), script="/assets/sign-out.js")
     url, cookies = await _sign_out(services, presented)

@@ -38,7 +38,6 @@ async def end_session(tag: str, services: ServicesOf, own: OwnSessionsOf, sessio
     """End one of one's own sessions, in whichever browser it is: 204; raises ``UnknownSession`` for any other tag."""
     if services.vault.tag_matches(session, tag):
         await services.vault.end_session(session, Reason.SIGNED_OUT)
-        services.tokens.revoke_later(session)
         own.forget_later(session)
     else:
         await own.end(mark_of_person(session.issuer, session.subject), tag, Reason.ENDED_BY_OWNER)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,8 +12,6 @@ from bff.errors import (
     AuthorizationServerUnavailable,
     ClientRefused,
     SessionEnded,
-    SessionError,
-    SessionStoreUnavailable,
     Unavailable,
 )
 from bff.oidc.messages import Narrow, TokenSet
@@ -39,9 +36,6 @@ _MARGIN_SECONDS, _MARGIN_SHARE, _JITTER = 60.0, 0.1, 0.2
 _PATIENCE = 2.0  # how long a call waits for a refresh while its present token still lives
 _COOL_DOWN = 1.0  # after an outage, so that the calls of a page do not wait for a time-out each
 _DRAIN = 20.0
-_REMEMBERED = 4096
-# A refresh token that is spent or revoked already; and one whose revocation could reach the session in its place.
-_NOTHING_TO_REVOKE = frozenset({Reason.SIGNED_OUT, Reason.REFRESH_REFUSED, Reason.REFRESH_LOST, Reason.REPLACED})
 
 _log = get_logger(__name__)
 
@@ -64,7 +58,6 @@ class AccessTokens:
         self._narrow = NarrowTokens(ledger.view, clock)
         self._flights: dict[_Key, asyncio.Task[Any]] = {}
         self._outages: dict[_Key, tuple[float, Unavailable]] = {}
-        self._revoked: set[bytes] = set()
 
     async def fresh(self, presented: Presented) -> Session:
         """The session with an access token that will not end while it is used.
@@ -116,27 +109,6 @@ class AccessTokens:
                 return None
             self._narrow.distrust(sid, narrow, distrusted)
         return await self.fresh_for(presented, narrow)
-
-    def revoke_later(self, session: Session) -> None:
-        """Revoke an ended session's refresh token without anybody waiting for it (RFC 7009 2.1)."""
-        self._narrow.forget(mark_of_sid(session.sid))
-        token = session.tokens.refresh_token
-        if token is not None:
-            self._background.run(self._source.revoke(token, "refresh_token"))
-
-    def revoke_presented(self, presented: Presented) -> None:
-        """Revoke the refresh token of a session that ended while nobody could read it: its cookie is here now (F9)."""
-        refusal, session = presented.refusal, presented.presented
-        if session is None or not presented.evident:
-            return
-        if not isinstance(refusal, SessionEnded) or refusal.reason in _NOTHING_TO_REVOKE:
-            return
-        sid = mark_of_sid(session.sid)
-        if sid not in self._revoked:
-            if len(self._revoked) >= _REMEMBERED:
-                self._revoked.clear()
-            self._revoked.add(sid)
-            self._background.run(self._revoke_newest(session))
 
     async def aclose(self) -> None:
         """Let the token calls under way finish: each may hold the only refresh token that is left."""
@@ -228,12 +200,6 @@ class AccessTokens:
         if in_doubt and self._refresher.rests(until):
             return max(_COOL_DOWN, until - self._clock.now())
         return _COOL_DOWN
-
-    async def _revoke_newest(self, session: Session) -> None:
-        with suppress(SessionError, SessionStoreUnavailable):  # then what the cookie holds is the best there is
-            session = await self._vault.newest(session)
-        if session.tokens.refresh_token is not None:
-            await self._source.revoke(session.tokens.refresh_token, "refresh_token")
 
 
 def _report(outage: Unavailable) -> None:

@@ -29,10 +29,14 @@ WHO: Final[dict[Reason, str]] = {
     Reason.ABSOLUTE: "time",
     Reason.STALE_GENERATION: "bff",
     Reason.REFRESH_LOST: "bff",
+    Reason.TOO_LARGE: "bff",
     Reason.ADMIN: "operator",
     Reason.EPOCH: "operator",
 }
 """Who ends a session for this reason."""
+
+FROM_OUTSIDE: Final = frozenset({Reason.ADMIN, Reason.EPOCH})
+"""What is written by a command, or by whoever starts: counted by the processes that serve, when they hear of it."""
 
 _REMEMBERED = 4096
 
@@ -52,15 +56,20 @@ def session_ended(session: Session, reason: Reason) -> None:
 
 def one_ended(page_tag: str, reason: Reason, *, person: str = "-") -> None:
     """The same, where no more of the session is at hand than its tag."""
-    metrics.sessions_ended.labels(reason=reason.value).inc()
+    _count(reason)
     _log.info("session_ended", session=page_tag, person=person, reason=reason.value, by=WHO[reason])
 
 
 def fact_written(ending: Ending, covers: Covers) -> None:
     """What may cover no session of ours, one, or many, is over; each of them finds out when it is next presented."""
-    metrics.sessions_ended.labels(reason=ending.reason.value).inc()
+    _count(ending.reason)
     reason, mark = ending.reason, shown(ending.mark)
     _log.info("sessions_ended", covers=covers, mark=mark, reason=reason.value, by=WHO[reason], before=ending.before)
+
+
+def heard(ending: Ending) -> None:
+    """An end from outside has reached the processes that serve; its line was written where it came from."""
+    metrics.sessions_ended.labels(reason=ending.reason.value).inc()
 
 
 class EndsByTime:
@@ -77,6 +86,11 @@ class EndsByTime:
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         session_ended(session, reason)
+
+
+def _count(reason: Reason) -> None:
+    if reason not in FROM_OUTSIDE:
+        metrics.sessions_ended.labels(reason=reason.value).inc()
 
 
 def _person(session: Session) -> str:

@@ -10,6 +10,7 @@ from bff.oidc.messages import LoginTransaction
 from bff.session import audit
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.ended_grants import EndedGrants
 from bff.session.endings import Reason
 from bff.session.generations import Generations
 from bff.session.ledger import Ledger
@@ -45,12 +46,13 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
         form_post: bool = False,
         keep_id_token: bool = False,
         memory_bytes: int = MEMORY_BYTES,
+        grants: EndedGrants | None = None,
     ) -> None:
         cipher = Cipher(ring, clock, client_id=client_id, origin=policy.origin, instance=ledger.instance)
         budget = budget or CookieBudget()
         LoginCookies.__init__(self, policy, cipher, ledger, budget, form_post=form_post)
         SignOutCookies.__init__(self, policy, cipher)
-        SessionLife.__init__(self, ledger, clock, lifetimes)
+        SessionLife.__init__(self, ledger, clock, lifetimes, grants)
         self._sessions = SessionCookies(
             policy,
             cipher,
@@ -105,7 +107,7 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
             return self._due_to_refused(presented)
         ending = self._view.ended(marks, session.id_token_issued_at)
         if ending is not None:
-            return [] if self._comes_late(ending) else self.deletions(presented.jar)
+            return self._due_to_ended(presented, ending)
         due: list[SetCookie] = []
         newer = self._sessions.newer_than(marks, presented.presented_generation)
         # What another process has followed up since would set a jar back that may hold the newest by now (rule F6).
@@ -127,12 +129,16 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
         return await self._generations.newest(session)
 
     async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
-        """Dead in this process before anything is awaited, dead everywhere when the ledger has it.
+        """Dead in this process before anything is awaited, dead everywhere when the ledger has it; then revoked (F2).
 
         Answers the deletions for the browser whose jar this is, and its memory of the session's end.
         """
+        newest = self._newest_known(session)
         self._sessions.forget(Marks.of(session))
-        await self._end(session, reason)
+        try:
+            await self._end(session, reason)
+        finally:
+            self.grants.left(session, reason, lambda _: self._last(newest))
         return [] if jar is None else self.deletions(jar, ended=session)
 
     async def shred(self, mark: bytes) -> None:
@@ -152,7 +158,7 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
         await self._end_sid(transaction.replaces)
         value = await self._replaced.value(transaction)
         found = None if value is None else self._sessions.open(value)
-        return None if found is None else await self._newest_readable(found.session)
+        return None if found is None else await self._last(self._newest_known(found.session))
 
     def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
         """Take the session's cookies back; with ``ended``, remember in this browser that this session is over."""
@@ -162,9 +168,16 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
     async def aclose(self) -> None:
         """Finish what runs in the background; the ledger is closed by whoever opened it."""
         await self.close_logins()
+        await self.grants.aclose()
         await self._generations.aclose()
 
-    async def _newest_readable(self, session: Session) -> Session:
+    def _newest_known(self, session: Session) -> Session:
+        """The newest generation that this process has the bytes of, however closed the way to it is."""
+        newer = self._sessions.newer_than(Marks.of(session), session.generation)
+        return session if newer is None else newer.session
+
+    async def _last(self, session: Session) -> Session:
+        """The newest that the ledger leads to."""
         try:
             return await self.newest(session)
         except (SessionSuperseded, SessionStoreUnavailable):  # an older generation is still of the same grant
@@ -200,13 +213,6 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
         presented.evident = bodiless or refusal.reason != Reason.IDLE
         if presented.evident:
             self._by_time.found(session, Reason(refusal.reason))
-
-    def _due_to_refused(self, presented: Presented) -> list[SetCookie]:
-        """Only an ended session's cookies are taken back; what does not open may be another replica's to open (F21)."""
-        refusal = presented.refusal
-        if not isinstance(refusal, SessionEnded) or refusal.reason == Reason.REPLACED or not presented.evident:
-            return []
-        return self.deletions(presented.jar)
 
     async def _weigh(self, presented: Presented, opened: OpenedSession) -> None:
         """End the session of which an expired generation keeps coming; what cannot be noted is no evidence."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,7 @@ class Reason(StrEnum):
     FRONTCHANNEL = "frontchannel"
     STALE_GENERATION = "stale_generation"
     REFRESH_LOST = "refresh_lost"
+    TOO_LARGE = "too_large"
     ENDED_BY_OWNER = "ended_by_owner"
     ADMIN = "admin"
     EPOCH = "epoch"
@@ -89,14 +91,18 @@ class EndingsView:
         self._ended: dict[bytes, Ending] = {}
         self._ended_before: dict[bytes, Ending] = {}
         self._generations: dict[bytes, tuple[int, float]] = {}
+        self.on_news: Callable[[Ending], None] | None = None
+        """Told of each ending that says something new."""
 
     def learn(self, ending: Ending) -> None:
         """Take an ending in; the first reason stands, the latest ``before`` wins."""
+        if self.on_news is not None and not self.knows(ending):
+            self.on_news(ending)
         if ending.before is None:
             self._ended.setdefault(ending.mark, ending)
             return
         known = self._ended_before.get(ending.mark)
-        if known is None or known.before is None or known.before < ending.before:
+        if known is None or known.before is None or (known.before, known.until) < (ending.before, ending.until):
             self._ended_before[ending.mark] = ending
 
     def learn_generation(self, sid: bytes, generation: int, until: float) -> None:

@@ -80,6 +80,11 @@ def mark_of_logout_token(issuer: str, jti: str) -> bytes:
     return _digest("logout token", issuer, jti)
 
 
+def mark_of_heard(ending: bytes, before: float | None) -> bytes:
+    """The mark of one end from outside, by which all processes together count it once."""
+    return _digest("heard", shown(ending), repr(before))
+
+
 def shown(mark: bytes) -> str:
     """A mark as people and logs write it."""
     return base64.urlsafe_b64encode(mark).rstrip(b"=").decode()

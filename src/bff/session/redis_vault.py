@@ -15,6 +15,7 @@ from bff.session.background import Background
 from bff.session.chunks import MOST
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.ended_grants import EndedGrants
 from bff.session.endings import Reason
 from bff.session.login_cookies import LoginCookies
 from bff.session.marks import Marks, mark_of_sid
@@ -56,11 +57,12 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         form_post: bool = False,
         keep_id_token: bool = False,
         memory_bytes: int = MEMORY_BYTES,
+        grants: EndedGrants | None = None,
     ) -> None:
         cipher = Cipher(ring, clock, client_id=client_id, origin=policy.origin, instance=ledger.instance)
         LoginCookies.__init__(self, policy, cipher, ledger, budget or CookieBudget(), form_post=form_post)
         SignOutCookies.__init__(self, policy, cipher)
-        SessionLife.__init__(self, ledger, clock, lifetimes)
+        SessionLife.__init__(self, ledger, clock, lifetimes, grants)
         self._news = ledger
         self._records = RedisRecords(ledger, cipher, clock, keep_id_token=keep_id_token)
         self._tickets = Tickets(cipher)
@@ -105,12 +107,10 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         """
         session, marks = presented.session, presented.marks
         if session is None or marks is None:
-            refusal = presented.refusal
-            due = isinstance(refusal, SessionEnded) and refusal.reason != Reason.REPLACED
-            return self.deletions(presented.jar) if due else []
+            return self._due_to_refused(presented)
         ending = self._view.ended(marks, session.id_token_issued_at)
         if ending is not None:
-            return [] if self._comes_late(ending) else self.deletions(presented.jar)
+            return self._due_to_ended(presented, ending)
         if slides:
             self._slide(presented.jar, marks)
         return []
@@ -150,11 +150,13 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         return self._learn(record, record.session).session
 
     async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
-        """Dead in this process before anything is awaited, dead everywhere when the store has it, then shredded."""
+        """Dead in this process before anything is awaited, dead everywhere when the store has it; then revoked (F2)."""
         if isinstance(session, TicketedSession):
             self._memory.forget(session.ticket)
-        await self._end(session, reason)
-        self._background.run(self._quietly(self._records.shred(mark_of_sid(session.sid))))
+        try:
+            await self._end(session, reason)
+        finally:
+            self.grants.left(session, reason, self._last)
         return [] if jar is None else self.deletions(jar, ended=session)
 
     async def shred(self, mark: bytes) -> None:
@@ -188,6 +190,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
     async def aclose(self) -> None:
         """Finish what runs in the background; the ledger is closed by whoever opened it."""
         await self.close_logins()
+        await self.grants.aclose()
         await self._background.finish(seconds=_DRAIN)
 
     def _ticket(self, value: bytes | None) -> Ticket | None:
@@ -200,6 +203,15 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
     def _is_idle(self, opened: OpenedSession) -> bool:
         """As far as this process knows; another one may have seen an activity."""
         return self._clock.now() - opened.stamped_at > self.lifetimes.idle
+
+    async def _last(self, session: Session) -> Session:
+        """What the store holds of it, which is then shredded. It is asked anew: an answer on the way may be older."""
+        record = None
+        if isinstance(session, TicketedSession):
+            with suppress(SessionStoreUnavailable):
+                record = await self._records.find(session.ticket)
+        await self._quietly(self._records.shred(mark_of_sid(session.sid)))
+        return session if record is None or record.session is None else record.session
 
     async def _fetch(self, ticket: Ticket) -> Record | None:
         """One question for all who ask for the same session at once."""

@@ -201,7 +201,7 @@ class Refresher:
             stands = await self._vault.keep_generation(before, after, presented=presented.presented)
         except SessionTooLarge:
             self._drop(brought)
-            await self._vault.end_session(before, Reason.REFRESH_LOST)
+            await self._vault.end_session(before, Reason.TOO_LARGE)
             raise
         if stands is not after:
             self._drop(brought, but=(before, stands))

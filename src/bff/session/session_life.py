@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from bff.clock import Clock
 from bff.errors import SessionEnded
 from bff.session import audit
 from bff.session.audit import EndsByTime
+from bff.session.cookies import Jar, SetCookie
+from bff.session.ended_grants import EndedGrants
 from bff.session.endings import Ending, Reason
 from bff.session.ledger import Ledger
 from bff.session.marks import Marks, mark_of_sid, tag
@@ -19,11 +23,17 @@ BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
 _SLIDE_EVERY = 60.0
 
 
-class SessionLife:
-    """The half of a vault that judges a session's life and writes its end; what it keeps of it is each vault's own."""
+class SessionLife(ABC):
+    """The half of a vault that judges a session's life and writes its end; what it keeps of it is each vault's own.
 
-    def __init__(self, ledger: Ledger, clock: Clock, lifetimes: Lifetimes | None) -> None:
+    Whoever takes the cookies of an ended session back does so here, and hands over what that session leaves behind.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, lifetimes: Lifetimes | None, grants: EndedGrants | None = None
+    ) -> None:
         self.lifetimes = lifetimes or Lifetimes()
+        self.grants = grants or EndedGrants()
         # Under an idle time of a minute, a stamp a minute would let a session end that is used all the while.
         self._slide_every = min(_SLIDE_EVERY, self.lifetimes.idle / 4)
         self._ledger = ledger
@@ -41,6 +51,32 @@ class SessionLife:
         """The last activity that is known and the idle lifetime, never behind the absolute end."""
         session = presented.require()
         return min(presented.last_activity + self.lifetimes.idle, session.absolute_end)
+
+    @abstractmethod
+    def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
+        """Take every session cookie back; a session named here is remembered in this browser as ended (rule F2)."""
+
+    @abstractmethod
+    async def _last(self, session: Session) -> Session:
+        """The newest generation that can be read of an ended session, or this one; it raises nothing."""
+
+    def clear(self, presented: Presented) -> list[SetCookie]:
+        """Take back whatever session cookies this jar holds, of an ended session or of none that opens."""
+        if isinstance(presented.refusal, SessionEnded):
+            self.grants.came_again(presented.presented, presented.refusal.reason, self._last)
+        return self.deletions(presented.jar)
+
+    def _due_to_ended(self, presented: Presented, ending: Ending) -> list[SetCookie]:
+        """It was found alive, and has ended before its response: deletions, unless the jar may be another's by now."""
+        self.grants.came_again(presented.session, ending.reason, self._last)
+        return [] if self._comes_late(ending) else self.deletions(presented.jar)
+
+    def _due_to_refused(self, presented: Presented) -> list[SetCookie]:
+        """Only an ended session's cookies are taken back; what does not open may be another replica's to open (F21)."""
+        refusal = presented.refusal
+        if not isinstance(refusal, SessionEnded) or refusal.reason == Reason.REPLACED or not presented.evident:
+            return []
+        return self.clear(presented)
 
     async def _refuse_ended(self, session: Session) -> None:
         """Raise ``SessionEnded`` where its end became known while its sign-in was under way (rule F11)."""

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from bff.errors import NoSession, SessionError
+from bff.errors import NoSession, SessionError, SessionSuperseded
 from bff.oidc.messages import LoginTransaction
 from bff.session.chunks import MOST
 from bff.session.cipher import Cipher
 from bff.session.cookies import BIGGEST, CookiePolicy, Jar, SetCookie
+from bff.session.ended_grants import EndedGrants
 from bff.session.endings import Reason
 from bff.session.marks import Marks
 from bff.session.model import Lifetimes, Session
@@ -71,6 +72,11 @@ class Presented(Struct, eq=False):
         """The generation in the browser's cookie, 0 where none opened."""
         return 0 if self.presented is None else self.presented.generation
 
+    @property
+    def living(self) -> Session | None:
+        """The session that lives, in the newest generation that can be read, which may be an expired one (rule F5)."""
+        return self.presented if isinstance(self.refusal, SessionSuperseded) else self.session
+
     def require(self) -> Session:
         """The session; raises ``NoSession``, ``SessionEnded`` or ``SessionSuperseded``."""
         if self.refusal is not None:
@@ -85,6 +91,7 @@ class SessionVault(Protocol):
 
     policy: CookiePolicy
     lifetimes: Lifetimes
+    grants: EndedGrants
 
     @property
     def cipher(self) -> Cipher:
@@ -124,7 +131,10 @@ class SessionVault(Protocol):
         ...
 
     def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
-        """The session cookies of a response, decided in the instant it starts and nowhere else (rule F2)."""
+        """The session cookies of a response, decided in the instant it starts and nowhere else (rule F2).
+
+        Where its session has ended, whoever answers has read a refresh token that nobody may have revoked (rule F9).
+        """
         ...
 
     async def keep_generation(self, before: Session, after: Session, *, presented: Session | None = None) -> Session:
@@ -140,7 +150,10 @@ class SessionVault(Protocol):
         ...
 
     async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
-        """Over from now on, in every generation; answers the deletions for the browser whose jar this is."""
+        """Over from now on, in every generation, and its newest refresh token is revoked behind the answer's back.
+
+        Answers the deletions for the browser whose jar this is.
+        """
         ...
 
     async def shred(self, mark: bytes) -> None:
@@ -151,8 +164,8 @@ class SessionVault(Protocol):
         """End the session that this sign-in replaces (rule F23); answers it where it can still be read, to revoke."""
         ...
 
-    def deletions(self, jar: Jar, *, ended: Session | None = None) -> list[SetCookie]:
-        """Take every session cookie back; a session named here is remembered in this browser as ended (rule F2)."""
+    def clear(self, presented: Presented) -> list[SetCookie]:
+        """Take every session cookie back; the refresh token of an ended session goes with them (rule F9)."""
         ...
 
     def idle_end(self, presented: Presented) -> float:

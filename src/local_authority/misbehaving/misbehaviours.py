@@ -45,6 +45,8 @@ class Misbehaviour(StrEnum):
     REFRESH_REFUSED = auto()
     INVALID_CLIENT = auto()
     ANSWER_LOST = auto()
+    # the revocation endpoint: its token alone, not the grant behind it; of a token spent before, nothing at all
+    REVOKES_ONE_TOKEN = auto()
     # any endpoint
     SLOW = auto()
     DOWN = auto()

@@ -18,6 +18,7 @@ from bff.session.access_tokens import AccessTokens
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
+from bff.session.ended_grants import EndedGrants
 from bff.session.ledger import Ledger, MemoryLedger
 from bff.session.model import Session
 from bff.session.refresher import Rotation
@@ -124,7 +125,8 @@ class Process:
         return self.vault._cipher
 
     def tokens_from(self, server: TokenServer, rotation: Rotation = "strict") -> AccessTokens:
-        """The refreshing half of this process."""
+        """The refreshing half of this process, and whoever revokes for it."""
+        self.vault.grants = EndedGrants(server)
         return AccessTokens(server, self.vault, self.ledger, self.clock, rotation=rotation)
 
 

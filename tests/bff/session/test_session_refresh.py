@@ -736,7 +736,7 @@ async def test_a_refresh_that_outgrows_the_cookie_ends_the_session_and_says_why(
         await house.call()
     await settle()
     assert (house.server.issued[0], "refresh_token") in house.server.revoked
-    with pytest.raises(SessionEnded, match="refresh_lost"):
+    with pytest.raises(SessionEnded, match="too_large"):
         (await house.present()).require()
 
 
@@ -761,10 +761,10 @@ async def test_a_ledger_that_cannot_be_written_does_not_lose_a_refresh(tmp_path:
 async def test_revoking_later_waits_for_nobody(house: House) -> None:
     """A sign-out goes on while the refresh token is revoked behind it; without one there is nothing to do."""
     session = await house.sign_in()
-    house.access.revoke_later(session)
-    house.access.revoke_later(a_session(tokens=tokens(refresh_token=None)))
+    house.process.vault.grants.revoke_later(session)
+    house.process.vault.grants.revoke_later(a_session(tokens=tokens(refresh_token=None)))
     assert house.server.revoked == []
-    await house.access.aclose()
+    await house.process.vault.aclose()
     assert house.server.revoked == [(session.tokens.refresh_token, "refresh_token")]
 
 

@@ -13,6 +13,7 @@ from bff.errors import NoSession, SessionEnded
 from bff.oidc.messages import TokenSet
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookies import Jar
+from bff.session.ended_grants import EndedGrants
 from bff.session.endings import Ending, Reason
 from bff.session.key_ring import Key, KeyRing
 from bff.session.ledger import Ledger
@@ -334,6 +335,21 @@ class VaultSuite:
         assert not server.reused
         for one in both:
             await one.aclose()
+
+    @pytest.mark.req("F2", "F9", "F10")
+    async def test_an_end_revokes_what_another_process_has_refreshed(
+        self, processes: Processes, clock: MovableClock
+    ) -> None:
+        """Whoever ends it asks after its end is written, however young the view was."""
+        ring, browser, server = KeyRing.generate(), Browser(), TokenServer(clock)
+        here, there = processes(ring=ring), processes(ring=ring)
+        here.vault.grants = there.vault.grants = EndedGrants(server)
+        await there.keep(browser)
+        session, mine = (await here.present(browser)).require(), (await there.present(browser)).require()
+        newest = await there.vault.keep_generation(mine, renewed(mine, refresh_token=words(40)))
+        await here.vault.end_session(session, Reason.SIGNED_OUT, browser.jar())
+        await here.vault.aclose()
+        assert server.revoked == [(newest.tokens.refresh_token, "refresh_token")]
 
     # Keys.
 

@@ -74,6 +74,7 @@ class Cipher:
         self._scope = (client_id.encode(), origin.encode())
         self._revision = ring.revision
         self._aead: dict[tuple[str, bytes], AESGCM] = {}
+        self._signing: dict[tuple[str, bytes], bytes] = {}
 
     def sealer(self, purpose: str, cookie_name: str) -> Sealer:
         """Seals and opens values of one purpose in one cookie."""
@@ -85,15 +86,28 @@ class Cipher:
 
     def aead(self, purpose: str, wire_id: bytes) -> AESGCM | None:
         """The cipher of one purpose under one key, or None where the ring has no such key."""
+        self._forget_changed()
+        found = self._aead.get((purpose, wire_id))
+        if found is None and (key := self._key(wire_id)) is not None:
+            found = self._aead[purpose, wire_id] = AESGCM(self.derived(key, f"seal {purpose}"))
+        return found
+
+    def signing_key(self, purpose: str, wire_id: bytes) -> bytes | None:
+        """What signs for one purpose under one key, or None where the ring has no such key."""
+        self._forget_changed()
+        found = self._signing.get((purpose, wire_id))
+        if found is None and (key := self._key(wire_id)) is not None:
+            found = self._signing[purpose, wire_id] = self.derived(key, f"mac {purpose}")
+        return found
+
+    def _forget_changed(self) -> None:
         if self._revision != self.ring.revision:
             self._aead.clear()
+            self._signing.clear()
             self._revision = self.ring.revision
-        found = self._aead.get((purpose, wire_id))
-        if found is None:
-            key = next((key for key in self.ring.keys if key.wire_id == wire_id), None)
-            if key is not None:
-                found = self._aead[purpose, wire_id] = AESGCM(self.derived(key, f"seal {purpose}"))
-        return found
+
+    def _key(self, wire_id: bytes) -> Key | None:
+        return next((key for key in self.ring.keys if key.wire_id == wire_id), None)
 
 
 class Sealer:

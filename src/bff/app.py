@@ -41,7 +41,7 @@ from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
 from bff.relay.websocket import UPGRADES
 from bff.relay.websocket_upstream import WebSocketUpstream
-from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, sessions, user
+from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, probe, sessions, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.session.access_tokens import AccessTokens
@@ -147,7 +147,8 @@ def create_app(
     app.state.key_watch = key_watch
     used = (key_watch, endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
     app.state.closing = [one.aclose for one in used if one is not None]
-    for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
+    ours = (login, logout, user, events, probe, health, docs, picture)
+    for router in (module.router for module in ours):
         app.include_router(router)
     if hears_the_authority(settings, ledger):
         app.include_router(authority_logouts.router)

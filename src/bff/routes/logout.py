@@ -35,8 +35,10 @@ async def _sign_out(services: Services, presented: Presented) -> tuple[str | Non
     session = presented.session
     if session is None:
         return None, services.vault.deletions(presented.jar)
-    cookies = await services.vault.end_session(session, Reason.SIGNED_OUT, presented.jar)
-    services.tokens.revoke_later(session)
+    try:
+        cookies = await services.vault.end_session(session, Reason.SIGNED_OUT, presented.jar)
+    finally:  # where the ledger does not take the ending yet, it is over here all the same, and so is its grant
+        services.tokens.revoke_later(session)
     if services.own_sessions is not None:
         services.own_sessions.forget_later(session)
     state = secrets.token_urlsafe(16)

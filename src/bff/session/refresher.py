@@ -20,7 +20,7 @@ from bff.errors import (
 from bff.oidc.messages import Claims, Narrow, Refreshed, TokenSet
 from bff.session.background import Background
 from bff.session.endings import Reason
-from bff.session.flights import POLL_SECONDS
+from bff.session.flights import GRACE_SECONDS, POLL_SECONDS
 from bff.session.ledger import Ledger
 from bff.session.marks import mark_of_sid
 from bff.session.model import Session
@@ -115,8 +115,10 @@ class Refresher:
         newest = await self._newest(session)
         if newest.generation > session.generation:
             return Flown(session=newest)
-        if self.rests(served_until) and await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation):
-            raise AuthorizationServerUnavailable("its refresh token may be spent: not sent while an access token lives")
+        if self._rotation == "strict":
+            newest = await self._out_of_doubt(session, served_until)
+            if newest.generation > session.generation:
+                return Flown(session=newest)
         try:
             refreshed = await self._asked(turn, session, narrow, served_until)
         except (RefreshRefused, InvalidIDToken, LoginNotPermitted) as refusal:
@@ -125,6 +127,18 @@ class Refresher:
             after = _following(session, refreshed, presented)
             return Flown(session=await self._kept(session, after, refreshed, presented))
         return await self._narrowed(session, refreshed, presented, narrow)
+
+    async def _out_of_doubt(self, session: Session, served_until: float) -> Session:
+        """Rest while something serves; else give an owner, whose answer could not be written, time to tell it (F4).
+
+        Its ledger may be back just now, for us as for it: whoever sends that token first ends the session.
+        """
+        if not await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation):
+            return session
+        if self.rests(served_until):
+            raise AuthorizationServerUnavailable("its refresh token may be spent: not sent while an access token lives")
+        await self._ledger.view.news_of(mark_of_sid(session.sid), seconds=GRACE_SECONDS)
+        return await self._newest(session)
 
     def rests(self, served_until: float) -> bool:
         """Whether a refresh token that may be spent is left alone: strict rotation, and something serves meanwhile."""

@@ -39,6 +39,7 @@ async def house(
 ) -> AsyncIterator[House]:
     """A house on each of the two ledgers; waiting for another's flight takes no time of a test's."""
     monkeypatch.setattr(refresher, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(refresher, "GRACE_SECONDS", 0.005)
     monkeypatch.setattr(refresher, "_FIRST_WAIT", 0.005)
     opened: list[Ledger] = []
 

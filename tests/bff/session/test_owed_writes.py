@@ -36,6 +36,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting takes no time of a test's."""
     monkeypatch.setattr(owed_writes, "TRY_AGAIN", 0.01)
     monkeypatch.setattr(refresher, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(refresher, "GRACE_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -209,6 +210,26 @@ async def test_nobody_spends_again_what_a_successor_that_was_not_taken_was_bough
         assert not slower.done()
     house.clock.advance(1)
     assert (await slower).generation == 2
+    assert (len(house.server.calls), house.server.reused) == (1, False)
+
+
+@pytest.mark.req("F4", "F1")
+async def test_after_an_outage_longer_than_a_flight_the_answer_is_told_before_anybody_sends_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is back for both at once, and the worker without the answer is the first to be called."""
+    monkeypatch.setattr(owed_writes, "TRY_AGAIN", 0.05)
+    await house.sign_in()
+    house.until_the_token_ends(left=-1)
+    other = house.another()
+    early = await other.vault.find_session(house.browser.jar())
+    call, answers = await refreshing(house)
+    with full_disk(file_of(house.process)), full_disk(file_of(other)):
+        answers.set()
+        with pytest.raises(SessionStoreUnavailable):
+            await call
+        house.clock.advance(60)
+    assert (await other.tokens_from(house.server).fresh(early)).generation == 2
     assert (len(house.server.calls), house.server.reused) == (1, False)
 
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -22,7 +21,7 @@ from tests.bff.session.ledger_suite import DAY, LOGIN, ONE, OTHER, SID, LedgerSu
 from tests.bff.session.session_world import NOW, a_session, tokens, until
 from tests.world.clock import MovableClock
 from tests.world.ports import free_port
-from tests.world.valkey import Valkey, running_sentinel, running_valkey
+from tests.world.valkey import Valkey, out_of_memory, running_sentinel, running_valkey
 
 
 @pytest.fixture
@@ -354,17 +353,6 @@ async def test_own_writes_of_the_last_minute_survive_a_store_that_lost_them(cloc
         assert await other.spend_login(mark_of_login("given back"), NOW + 600) is True
         for one in (ledger, other):
             await one.aclose()
-
-
-@contextmanager
-def out_of_memory(server: Valkey) -> Iterator[None]:
-    """It answers, and takes nothing that would make it larger."""
-    with server.client() as client:
-        client.config_set("maxmemory", 1)
-        try:
-            yield
-        finally:
-            client.config_set("maxmemory", 0)
 
 
 @pytest.mark.req("F4", "F8", "F10")

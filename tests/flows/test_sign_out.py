@@ -9,6 +9,7 @@ import pytest
 
 from local_authority.misbehaving.misbehaviours import Misbehaviour
 from tests.world.canary import JWT
+from tests.world.disk import full_disk
 from tests.world.house import ADA, AUTHORITY_ORIGIN, GRACE, House, opened_house, problem_of
 
 
@@ -59,6 +60,31 @@ async def test_our_session_is_dead_before_anybody_is_asked(house: House) -> None
     answer = await tab.api("/bff/logout", method="POST")
     assert (answer.status_code, answer.json()) == (200, {"redirect_to": "/bff/logout/continue"})
     assert house.cookie not in browser.names()
+    stolen = copy.tab()
+    await stolen.go(house.url("/"))
+    refused = await stolen.api("/api/todolist")
+    assert (problem_of(refused), refused.json()["reason"]) == ("session-ended", "signed_out")
+
+
+@pytest.mark.req("F2", "F13", "RPIL-2")
+async def test_a_sign_out_that_the_ledger_does_not_take_is_no_sign_out_that_holds(house: House) -> None:
+    """503, with the refresh token revoked all the same; asked again it is 200, and no restart brings a copy back."""
+    browser = house.browser()
+    tab = browser.tab()
+    await house.sign_in(tab)
+    copy = house.browser()
+    copy.cookies = browser.kept()
+    with full_disk(house.bff.state.services.ledger):
+        for _ in range(2):
+            failed = await tab.api("/bff/logout", method="POST")
+            assert (failed.status_code, problem_of(failed)) == (503, "session-store-unavailable")
+        assert house.cookie in browser.names()
+    house.clock.advance(1)
+    assert (await tab.api("/bff/logout", method="POST")).status_code == 200
+    assert house.cookie not in browser.names()
+    await house.stop_bff()
+    assert house.record.revocations["refresh_token"] == 1
+    await house.start_bff()
     stolen = copy.tab()
     await stolen.go(house.url("/"))
     refused = await stolen.api("/api/todolist")

@@ -143,3 +143,14 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def out_of_memory(server: Valkey) -> Iterator[None]:
+    """It answers, and takes nothing that would make it larger."""
+    with server.client() as client:
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", 0)

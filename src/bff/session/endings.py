@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -93,6 +95,7 @@ class EndingsView:
         self._generations: dict[bytes, tuple[int, float]] = {}
         self.on_news: Callable[[Ending], None] | None = None
         """Told of each ending that says something new."""
+        self._waiting: defaultdict[bytes, set[asyncio.Event]] = defaultdict(set)
 
     def learn(self, ending: Ending) -> None:
         """Take an ending in; the first reason stands, the latest ``before`` wins."""
@@ -100,6 +103,7 @@ class EndingsView:
             self.on_news(ending)
         if ending.before is None:
             self._ended.setdefault(ending.mark, ending)
+            self._wake(ending.mark)
             return
         known = self._ended_before.get(ending.mark)
         if known is None or known.before is None or (known.before, known.until) < (ending.before, ending.until):
@@ -109,6 +113,21 @@ class EndingsView:
         """Take in that a session has this generation; an older one never replaces a newer one."""
         if generation > self.newest_generation(sid):
             self._generations[sid] = (generation, until)
+            self._wake(sid)
+
+    async def news_of(self, sid: bytes, *, seconds: float) -> None:
+        """Return when a session's newer generation or its own end is learned, or after so many seconds."""
+        news, waiting = asyncio.Event(), self._waiting[sid]
+        waiting.add(news)
+        try:
+            async with asyncio.timeout(seconds):
+                await news.wait()
+        except TimeoutError:
+            pass
+        finally:
+            waiting.discard(news)
+            if not waiting:
+                self._waiting.pop(sid, None)
 
     def ended(self, marks: Marks, id_token_issued_at: float) -> Ending | None:
         """The ending that covers a session, or None while it is alive."""
@@ -136,6 +155,10 @@ class EndingsView:
         self._ended = {mark: ending for mark, ending in self._ended.items() if ending.until > now}
         self._ended_before = {mark: ending for mark, ending in self._ended_before.items() if ending.until > now}
         self._generations = {sid: known for sid, known in self._generations.items() if known[1] > now}
+
+    def _wake(self, sid: bytes) -> None:
+        for news in self._waiting.get(sid, ()):
+            news.set()
 
     def _too_old(self, marks: Marks, id_token_issued_at: float) -> Ending | None:
         """Two clocks never mix: what the authorization server says is held against its ID token's instant."""

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.endings import Ending, EndingsView, Reason
 from bff.session.file_flights import FileFlights
 from bff.session.ledger_file import connected, create_private, prepared
+from bff.session.owed_writes import OwedWrites
 from bff.session.successor import Successor
 
 _Result = TypeVar("_Result")
@@ -55,14 +57,19 @@ class FileLedger:
                 raise ConfigurationError([cause]) from error
             opened.pop_all()  # from here on they are closed by aclose
         self._flights = FileFlights(self._writing, clock)
+        self._owed = OwedWrites(clock)
 
     @property
     def fresh(self) -> bool:
-        """Whether the last reading is younger than a quarter of a second."""
-        return self._clock.monotonic() - self._read_at < _READ_AGAIN
+        """Whether the last reading is younger than a quarter of a second, and the file has all that we wrote."""
+        return self._clock.monotonic() - self._read_at < _READ_AGAIN and not self._owed.any
 
     async def catch_up(self, *, at_once: bool = False) -> None:
-        """Read what was appended since; a view older than a second that cannot be read is an outage."""
+        """Write what is owed, read what was appended since; a view older than a second that cannot be is an outage.
+
+        So is a write that the file still does not take: whoever owes it an ending or a successor claims nothing (F10).
+        """
+        await self._owed.settle()
         if self.fresh and not at_once:
             return
         try:
@@ -76,7 +83,9 @@ class FileLedger:
         self.view.learn(ending)
         kind = "ended" if ending.before is None else "ended_before"
         row = (kind, ending.mark, ending.before, ending.reason.value, ending.at, ending.until)
-        await self._write(lambda: self._append_once(row))
+        again = partial(self._write, partial(self._append_once, row))
+        with self._owed.noted(again, until=ending.until, name=(ending.mark, ending.before), ending=True):
+            await again()
 
     async def spend_login(self, login: bytes, until: float) -> bool:
         """The primary key decides who is first."""
@@ -111,7 +120,9 @@ class FileLedger:
             self._append(("generation", sid, float(successor.newest), None, self._clock.now(), until))
             return True
 
-        written = await self._write(write)
+        again = partial(self._write, write)
+        with self._owed.noted(again, until=until, name=("successor", sid, successor.generation)):
+            written = await again()
         if written:
             self.view.learn_generation(sid, successor.newest, until)
         return written
@@ -146,12 +157,15 @@ class FileLedger:
         return await self._write(lambda: self._flights.send(sid, generation, owner))
 
     async def leave_flight(self, sid: bytes, generation: int, owner: bytes) -> None:
-        """Only one's own."""
+        """Only one's own, and not before the file knows what it brought: else it stays, sent, until it lapses."""
+        await self._owed.settle()
         await self._write(lambda: self._flights.leave(sid, generation, owner))
 
     async def note_uncertain(self, sid: bytes, generation: int, until: float) -> None:
         """Until the session's end."""
-        await self._write(lambda: self._flights.note_uncertain(sid, generation, until))
+        again = partial(self._write, partial(self._flights.note_uncertain, sid, generation, until))
+        with self._owed.noted(again, until=until, name=("doubt", sid, generation)):
+            await again()
 
     async def is_uncertain(self, sid: bytes, generation: int) -> bool:
         """In whichever worker, and before whichever restart, it was sent."""
@@ -177,7 +191,8 @@ class FileLedger:
         await self._write(lambda: self._change("DELETE FROM listed WHERE sid = ? AND person = ?", sid, person))
 
     async def aclose(self) -> None:
-        """Finish the write under way, then close the file."""
+        """Finish the write under way, try once more to write what is owed, then close the file."""
+        await self._owed.aclose()
         self._writer.shutdown(wait=True)
         self._writing.close()
         self._reading.close()

@@ -9,6 +9,7 @@ LEASE_SECONDS = 2.0
 SENT_SECONDS = 6.0  # longer than a token call takes at most, so that whoever takes over cannot overtake an answer
 RENEW_SECONDS = 0.5
 POLL_SECONDS = 0.25
+GRACE_SECONDS = 0.5  # twice as long as an owner takes to tell an answer that its ledger did not take, once that is back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

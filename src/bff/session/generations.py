@@ -38,13 +38,18 @@ class Generations:
         return self._view.newest_generation(opened.marks.sid)
 
     async def follow(self, opened: OpenedSession) -> OpenedSession | None:
-        """From an older generation to the newest; None once that way has lapsed."""
-        current: OpenedSession | None = opened
-        while current is not None and current.session.generation < self.newest_number(opened):
-            current = await self._next(current.session)
-        if current is not None and current is not opened:
-            self._sessions.newest_of(current)
-        return current
+        """From an older generation to the newest; None once that way has lapsed.
+
+        Before it is called lapsed the ledger is asked at once, which first writes what this process owes it: a step
+        that is missing because it could not be written is an outage, and no evidence of a copy (rules F4, F5, F10).
+        """
+        found = await self._followed(opened)
+        if found is None:
+            await self._ledger.catch_up(at_once=True)
+            found = await self._followed(opened)
+        if found is not None and found is not opened:
+            self._sessions.newest_of(found)
+        return found
 
     async def newest(self, session: Session) -> Session:
         """The newest generation, asked of the ledger; raises ``SessionSuperseded`` where the way there has lapsed."""
@@ -69,9 +74,13 @@ class Generations:
         return after
 
     def acknowledge(self, opened: OpenedSession) -> None:
-        """The browser holds this generation, so that the way from older ones may lapse; nobody waits for that."""
+        """The browser holds this generation, so that the way from older ones may lapse; nobody waits for that.
+
+        That it exists is known from now on, whether or not whoever made it could tell the ledger.
+        """
         if not opened.acknowledged:
             opened.acknowledged = True
+            self._view.learn_generation(opened.marks.sid, opened.session.generation, opened.session.absolute_end)
             until = self._clock.now() + _ACKNOWLEDGED
             work = self._ledger.acknowledge(opened.marks.sid, opened.session.generation, until)
             self._background.run(_quietly(work))
@@ -79,6 +88,12 @@ class Generations:
     async def aclose(self) -> None:
         """Finish what runs in the background."""
         await self._background.finish(seconds=_CLOSING)
+
+    async def _followed(self, opened: OpenedSession) -> OpenedSession | None:
+        current: OpenedSession | None = opened
+        while current is not None and current.session.generation < self.newest_number(opened):
+            current = await self._next(current.session)
+        return current
 
     async def _next(self, session: Session) -> OpenedSession | None:
         successor = await self._ledger.successor(mark_of_sid(session.sid), session.generation)
@@ -91,7 +106,8 @@ class Generations:
     async def _keep_successor(self, before: Session, opened: OpenedSession) -> bool:
         """Whether this generation is the one that stands.
 
-        The old refresh token is spent by now: where the ledger fails, the answer under way still carries the new one.
+        The old refresh token is spent by now. Where the ledger fails it is told as soon as it can be, the flight stays
+        until then, so that nobody else sends that token, and the answer under way carries the new one all the same.
         """
         mark, until = opened.marks.sid, opened.session.absolute_end
         try:

@@ -21,7 +21,8 @@ __all__ = ["FileLedger", "Ledger", "MemoryLedger", "open_ledger"]
 class Ledger(Protocol):
     """What every ledger promises. A method that cannot keep its word raises ``SessionStoreUnavailable``.
 
-    Marks are those of ``marks.py``. Own writes are in ``view`` as soon as the call returns, endings even earlier.
+    Marks are those of ``marks.py``. Own writes are in ``view`` as soon as the call returns, endings even earlier. An
+    ending, a successor or a doubt that was not taken is kept and told again, before anything else is claimed.
     """
 
     durable: bool
@@ -35,11 +36,11 @@ class Ledger(Protocol):
 
     @property
     def fresh(self) -> bool:
-        """Whether the view needs no ``catch_up`` yet."""
+        """Whether the view needs no ``catch_up`` yet, and the ledger has all that this process had to tell it."""
         ...
 
     async def catch_up(self, *, at_once: bool = False) -> None:
-        """Bring the view up to date with what other processes wrote; ``at_once`` also while it is fresh."""
+        """Tell what was not taken, and bring the view up to date with others' writes; ``at_once`` also while fresh."""
         ...
 
     async def end(self, ending: Ending) -> None:
@@ -95,7 +96,7 @@ class Ledger(Protocol):
         ...
 
     async def leave_flight(self, sid: bytes, generation: int, owner: bytes) -> None:
-        """The flight is over, whatever it brought; another's is not touched."""
+        """The flight is over, and what it brought is told; where that cannot be, it stays. Another's is not touched."""
         ...
 
     async def note_uncertain(self, sid: bytes, generation: int, until: float) -> None:

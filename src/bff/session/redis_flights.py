@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from bff.clock import Clock
 from bff.session.flights import LEASE_SECONDS, SENT_SECONDS
+from bff.session.own_writes import OwnWrites
 from bff.session.redis_connection import RedisStore
 from bff.session.redis_keys import key_of, number, text, ttl
-from bff.session.redis_own_writes import OwnWrites
 from bff.session.redis_scripts import DOUBT, ENTER, LEAVE, RENEW, SEND, SENT_AGAIN, STALE
 
 _LEASE_MS: Final = int(LEASE_SECONDS * 1000)
@@ -48,7 +49,8 @@ class RedisFlights:
         if sent:
             self._sent[sid, generation] = owner
             until = self._clock.now() + SENT_SECONDS
-            with self._own.noted(lambda: self._tell_again(sid, generation, owner), until=until):
+            again = partial(self._tell_again, sid, generation, owner)
+            with self._own.noted(again, until=until, name=("sent", sid, generation)):
                 pass
         return sent
 
@@ -63,7 +65,7 @@ class RedisFlights:
         async def write() -> None:
             await self._store.run(DOUBT, [_doubts(sid)], generation, text(until), ttl(until, self._clock), lasting=True)
 
-        with self._own.noted(write, until=until):
+        with self._own.noted(write, until=until, name=("doubt", sid, generation)):
             await write()
 
     async def is_uncertain(self, sid: bytes, generation: int) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import struct
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from bff.clock import Clock
 from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.endings import Ending, EndingsView
+from bff.session.own_writes import OwnWrites
 from bff.session.redis_address import RedisAddress
 from bff.session.redis_connection import PATIENCE, RedisStore, probe
 from bff.session.redis_flights import RedisFlights
 from bff.session.redis_keys import key_of, number, text, ttl
-from bff.session.redis_own_writes import OwnWrites
 from bff.session.redis_scripts import ACKNOWLEDGE, FOLLOW, LAND, LIST, SHORTEN, SPEND
 from bff.session.redis_view import RedisStream
 from bff.session.successor import Successor
@@ -56,8 +57,8 @@ class RedisLedger:
 
     @property
     def fresh(self) -> bool:
-        """Whether the stream was read within the last second, from the store that is there now."""
-        return self._stream.fresh and self._following is not None and self._reconnects == self.store.reconnects
+        """Whether the stream was read within the last second, from the store that is there, which has what we wrote."""
+        return self._stream.fresh and self._following is not None and not self._interrupted
 
     @property
     def _interrupted(self) -> bool:
@@ -81,14 +82,17 @@ class RedisLedger:
         self.view.learn(ending)
         if known and not self.own_writes.unconfirmed:
             return
-        with self.own_writes.noted(lambda: self._stream.append_ending(ending), until=ending.until, ending=True):
-            await self._stream.append_ending(ending)
+        name = (ending.mark, ending.before)
+        again = partial(self._stream.append_ending, ending)
+        with self.own_writes.noted(again, until=ending.until, name=name, ending=True):
+            await again()
 
     async def announce_generation(self, sid: bytes, generation: int, until: float) -> None:
         """Tell every process that a session's record has another generation."""
         self.view.learn_generation(sid, generation, until)
-        with self.own_writes.noted(lambda: self._stream.append_generation(sid, generation, until), until=until):
-            await self._stream.append_generation(sid, generation, until)
+        again = partial(self._stream.append_generation, sid, generation, until)
+        with self.own_writes.noted(again, until=until, name=("generation", sid, generation)):
+            await again()
 
     async def spend_login(self, login: bytes, until: float) -> bool:
         """One script decides who is first."""
@@ -124,7 +128,7 @@ class RedisLedger:
             await self._stream.append_generation(sid, successor.newest, until)
             return bool(written)
 
-        with self.own_writes.noted(write, until=until):
+        with self.own_writes.noted(write, until=until, name=("successor", sid, successor.generation)):
             written = await write()
         if written:
             self.view.learn_generation(sid, successor.newest, until)
@@ -159,7 +163,8 @@ class RedisLedger:
         return await self._flights.send(sid, generation, owner)
 
     async def leave_flight(self, sid: bytes, generation: int, owner: bytes) -> None:
-        """Only one's own."""
+        """Only one's own, and not before the store knows what it brought: else it stays, sent, until it lapses."""
+        await self._recover()
         await self._flights.leave(sid, generation, owner)
 
     async def note_uncertain(self, sid: bytes, generation: int, until: float) -> None:

@@ -20,7 +20,7 @@ from bff.errors import (
 from bff.oidc.messages import Claims, Narrow, Refreshed, TokenSet
 from bff.session.background import Background
 from bff.session.endings import Reason
-from bff.session.flights import POLL_SECONDS
+from bff.session.flights import GRACE_SECONDS, POLL_SECONDS
 from bff.session.ledger import Ledger
 from bff.session.marks import mark_of_sid
 from bff.session.model import Session
@@ -100,7 +100,7 @@ class Refresher:
             newest = await self._newest(session)
             if newest.generation > session.generation:
                 return Flown(session=newest)
-            await asyncio.sleep(POLL_SECONDS)
+            await self._ledger.view.news_of(mark_of_sid(session.sid), seconds=POLL_SECONDS)
         raise AuthorizationServerUnavailable("the refresh that another process began does not end", sent=False)
 
     async def _newest(self, session: Session) -> Session:
@@ -115,16 +115,30 @@ class Refresher:
         newest = await self._newest(session)
         if newest.generation > session.generation:
             return Flown(session=newest)
-        if self.rests(served_until) and await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation):
-            raise AuthorizationServerUnavailable("its refresh token may be spent: not sent while an access token lives")
+        if self._rotation == "strict":
+            newest = await self._out_of_doubt(session, served_until)
+            if newest.generation > session.generation:
+                return Flown(session=newest)
         try:
             refreshed = await self._asked(turn, session, narrow, served_until)
         except (RefreshRefused, InvalidIDToken, LoginNotPermitted) as refusal:
-            return await self._refused(session, refusal)
+            return await self._refused(turn, session, refusal)
         if narrow is None:
             after = _following(session, refreshed, presented)
             return Flown(session=await self._kept(session, after, refreshed, presented))
         return await self._narrowed(session, refreshed, presented, narrow)
+
+    async def _out_of_doubt(self, session: Session, served_until: float) -> Session:
+        """Rest while something serves; else give an owner, whose answer could not be written, time to tell it (F4).
+
+        Its ledger may be back just now, for us as for it: whoever sends that token first ends the session.
+        """
+        if not await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation):
+            return session
+        if self.rests(served_until):
+            raise AuthorizationServerUnavailable("its refresh token may be spent: not sent while an access token lives")
+        await self._ledger.view.news_of(mark_of_sid(session.sid), seconds=GRACE_SECONDS)
+        return await self._newest(session)
 
     def rests(self, served_until: float) -> bool:
         """Whether a refresh token that may be spent is left alone: strict rotation, and something serves meanwhile."""
@@ -161,17 +175,18 @@ class Refresher:
     async def _doubt(self, session: Session) -> None:
         try:
             await self._ledger.note_uncertain(mark_of_sid(session.sid), session.generation, session.absolute_end)
-        except SessionStoreUnavailable as error:  # the flight stays as it is, sent, and leaves the same doubt
+        except SessionStoreUnavailable as error:  # the ledger lets nobody leave the flight before it is told the doubt
             _log.warning("doubt_not_kept", detail=error.detail)
 
-    async def _refused(self, session: Session, refusal: Exception) -> Flown:
-        """The grant is over, unless another was faster with the same token: then its answer stands.
+    async def _refused(self, turn: Turn, session: Session, refusal: Exception) -> Flown:
+        """The grant is over, unless another was faster with the same token: then its answer stands, or is waited for.
 
         ``invalid_grant`` for a token that an unanswered request carried says that its answer got lost (F1, F8).
         """
         newest = await self._vault.newest(session)
         if newest.generation > session.generation:
             return Flown(session=newest)
+        await turn.keeping()
         in_doubt = await self._ledger.is_uncertain(mark_of_sid(session.sid), session.generation)
         is_lost = isinstance(refusal, RefreshRefused) and in_doubt
         reason = Reason.REFRESH_LOST if is_lost else Reason.REFRESH_REFUSED
@@ -206,9 +221,11 @@ class Refresher:
         if stands is not after:
             self._drop(brought, but=(before, stands))
             return stands
-        await self._ledger.catch_up(at_once=True)
         try:
-            self.refuse_ended(after)
+            try:
+                await self._ledger.catch_up(at_once=True)
+            finally:  # where the ledger cannot be asked, what is known here counts all the same
+                self.refuse_ended(after)
         except SessionEnded:
             self._drop(brought)
             raise

@@ -16,7 +16,7 @@ from bff.session.model import Session
 
 
 class TurnLost(Exception):
-    """The lease lapsed and another process took the flight over: nothing may be sent any more."""
+    """The lease lapsed and another process took the flight over: nothing may be sent any more, and nothing ended."""
 
 
 class Turn:
@@ -38,6 +38,11 @@ class Turn:
         if not await self._ledger.flight_sent(*self._key, self._owner):
             raise TurnLost
 
+    async def keeping(self) -> None:
+        """To be called before its outcome ends a session; raises ``TurnLost``, and then it must not (rule F8)."""
+        if not await self._ledger.renew_flight(*self._key, self._owner):
+            raise TurnLost
+
     async def __aenter__(self) -> Self:
         self._renewing = asyncio.create_task(self._renew())
         return self
@@ -49,7 +54,7 @@ class Turn:
             self._renewing.cancel()
             with suppress(asyncio.CancelledError):
                 await self._renewing
-        with suppress(SessionStoreUnavailable):  # then it lapses by itself
+        with suppress(SessionStoreUnavailable):  # then it lapses by itself, and leaves a doubt where it was sent
             await self._ledger.leave_flight(*self._key, self._owner)
 
     async def _renew(self) -> None:

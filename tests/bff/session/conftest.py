@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 from structlog.testing import CapturingLogger
 
-from bff.session import access_tokens, cipher, generations, login_cookies, refresher, session_cookies, sign_out_cookies
+from bff.session import (
+    access_tokens,
+    cipher,
+    generations,
+    login_cookies,
+    own_writes,
+    refresher,
+    session_cookies,
+    sign_out_cookies,
+)
 from bff.session.ledger import FileLedger, Ledger, MemoryLedger
 from tests.bff.session.session_house import House
 from tests.world.clock import MovableClock
@@ -18,7 +27,8 @@ pytest.register_assert_rewrite("tests.bff.session.ledger_suite")
 def log(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
     """What the session's modules say, however logging is configured."""
     capturing = CapturingLogger()
-    for module in (access_tokens, cipher, generations, login_cookies, refresher, session_cookies, sign_out_cookies):
+    said_by = (access_tokens, cipher, generations, login_cookies, own_writes, refresher)
+    for module in (*said_by, session_cookies, sign_out_cookies):
         monkeypatch.setattr(module, "_log", capturing)
     return capturing
 
@@ -29,6 +39,7 @@ async def house(
 ) -> AsyncIterator[House]:
     """A house on each of the two ledgers; waiting for another's flight takes no time of a test's."""
     monkeypatch.setattr(refresher, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(refresher, "GRACE_SECONDS", 0.005)
     monkeypatch.setattr(refresher, "_FIRST_WAIT", 0.005)
     opened: list[Ledger] = []
 

@@ -21,7 +21,7 @@ from tests.bff.session.ledger_suite import DAY, LOGIN, ONE, OTHER, SID, LedgerSu
 from tests.bff.session.session_world import NOW, a_session, tokens, until
 from tests.world.clock import MovableClock
 from tests.world.ports import free_port
-from tests.world.valkey import Valkey, running_sentinel, running_valkey
+from tests.world.valkey import Valkey, out_of_memory, running_sentinel, running_valkey
 
 
 @pytest.fixture
@@ -353,6 +353,55 @@ async def test_own_writes_of_the_last_minute_survive_a_store_that_lost_them(cloc
         assert await other.spend_login(mark_of_login("given back"), NOW + 600) is True
         for one in (ledger, other):
             await one.aclose()
+
+
+@pytest.mark.req("F4", "F8", "F10")
+@pytest.mark.parametrize("what", ["successor", "doubt"])
+async def test_a_flight_is_not_left_before_the_store_knows_what_it_brought(
+    valkey: Valkey, clock: MovableClock, what: str
+) -> None:
+    """Neither an answer nor a doubt; until then its owner claims nothing, and nobody takes over what it sent."""
+    ledger, other = a_ledger(valkey, clock), a_ledger(valkey, clock)
+    await ledger.catch_up()
+    assert await ledger.enter_flight(SID, 1, ONE, NOW + DAY)
+    assert await ledger.flight_sent(SID, 1, ONE)
+    with out_of_memory(valkey):
+        with pytest.raises(SessionStoreUnavailable):
+            await (
+                ledger.keep_successor(SID, successor(1, 2), NOW + DAY)
+                if what == "successor"
+                else ledger.note_uncertain(SID, 1, NOW + DAY)
+            )
+        assert not ledger.fresh
+        for refused in (ledger.catch_up(), ledger.leave_flight(SID, 1, ONE)):
+            with pytest.raises(SessionStoreUnavailable):
+                await refused
+    assert not await other.enter_flight(SID, 1, OTHER, NOW + DAY)
+    clock.advance(1)
+    await ledger.leave_flight(SID, 1, ONE)
+    assert await other.enter_flight(SID, 1, OTHER, NOW + DAY)
+    assert await other.is_uncertain(SID, 1) is (what == "doubt")
+    assert (await other.successor(SID, 1) is None) is (what == "doubt")
+    for one in (ledger, other):
+        await one.aclose()
+
+
+@pytest.mark.req("F3")
+async def test_who_waits_for_news_of_a_session_hears_it_with_the_stream(two: tuple[RedisLedger, RedisLedger]) -> None:
+    """Of its next generation and of its end, from whichever process; of another session nothing."""
+    one, other = two
+    await other.catch_up()
+    waiting = asyncio.create_task(other.view.news_of(SID, seconds=60))
+    await asyncio.sleep(0)
+    await one.announce_generation(mark_of_sid("other"), 2, NOW + DAY)
+    await until(lambda: other.view.newest_generation(mark_of_sid("other")) == 2)
+    assert not waiting.done()
+    await one.announce_generation(SID, 2, NOW + DAY)
+    await asyncio.wait_for(waiting, 5)
+    ending = asyncio.create_task(other.view.news_of(SID, seconds=60))
+    await asyncio.sleep(0)
+    await one.end(an_ending())
+    await asyncio.wait_for(ending, 5)
 
 
 @pytest.mark.req("F12", "F3")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,7 +14,6 @@ from bff.errors import (
     NoSession,
     RefreshRefused,
     SessionEnded,
-    SessionStoreUnavailable,
     SessionSuperseded,
     SessionTooLarge,
 )
@@ -738,23 +736,6 @@ async def test_a_refresh_that_outgrows_the_cookie_ends_the_session_and_says_why(
     assert (house.server.issued[0], "refresh_token") in house.server.revoked
     with pytest.raises(SessionEnded, match="too_large"):
         (await house.present()).require()
-
-
-async def test_a_ledger_that_cannot_be_written_does_not_lose_a_refresh(tmp_path: Path) -> None:
-    """The old token is spent: the response under way carries the new generation; older cookies must ask again."""
-
-    class FullDisk(MemoryLedger):
-        async def keep_successor(self, *_: object) -> bool:
-            raise SessionStoreUnavailable("disk full")
-
-    house = House(FullDisk)
-    await house.sign_in()
-    old = house.browser.jar()
-    house.until_the_token_ends()
-    assert (await house.call()).generation == 2
-    assert (await house.present()).require().generation == 2
-    with pytest.raises(SessionSuperseded):
-        (await house.present(old)).require()
 
 
 @pytest.mark.req("E2")

@@ -49,6 +49,7 @@ from bff.session.ending_watch import EndingWatch
 from bff.session.endings import Ending
 from bff.session.key_watch import KeyWatch
 from bff.session.limits import MEANINGS, SERIOUS
+from bff.session.marks import EVERYBODY
 from bff.session.own_sessions import OwnSessions
 from bff.session.vault import Presented, SessionVault
 from bff.settings import BFFSettings
@@ -132,7 +133,7 @@ def create_app(
         clock=clock,
         public_claims=settings.session.claims,
         endings=endings,
-        authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
+        authority_logouts=AuthorityLogouts(ledger, vault, clock, absolute=settings.session.absolute),
         frames=FairUse(per_address=FRAMES_PER_ADDRESS),
         framed_by=authority.logout_framed_by,
         own_sessions=own_sessions,
@@ -144,6 +145,7 @@ def create_app(
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
+    app.state.begun_after = settings.session.begun_after
     used = (key_watch, endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
     app.state.closing = [one.aclose for one in used if one is not None]
     for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
@@ -251,6 +253,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.key_watch.start()
     with suppress(SessionStoreUnavailable):  # then it is not ready yet, and says so
         await app.state.services.ledger.catch_up(at_once=True)
+    if app.state.begun_after is not None:  # nothing stays stored of what is over since then (rule F9)
+        app.state.services.vault.shred_covered_later(EVERYBODY)
     yield
     for close in app.state.closing:
         await close()

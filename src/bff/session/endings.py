@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from bff.session.marks import (
     EVERYBODY,
@@ -33,6 +34,10 @@ class Reason(StrEnum):
     ENDED_BY_OWNER = "ended_by_owner"
     ADMIN = "admin"
     EPOCH = "epoch"
+
+
+BY_TIME: Final = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
+"""The ends that nobody announces: whoever presents the session finds them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

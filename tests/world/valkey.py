@@ -63,11 +63,29 @@ class Valkey:
         """A plain client, for a test that looks inside."""
         return redis.Redis(port=self.port, socket_timeout=5)
 
+    @contextlib.contextmanager
+    def monitored(self) -> Iterator[Iterator[bytes]]:
+        """The lines of ``MONITOR``, as the server writes them: each command that anybody sends from now on."""
+        with self.client() as client:
+            connection = client.connection_pool.get_connection()
+            connection.send_command("MONITOR")
+            connection.read_response()
+            try:
+                yield iter(connection.read_response, None)
+            finally:
+                connection.disconnect()
+
     def info(self) -> dict[str, Any]:
         """What it says of itself."""
         with self.client() as client:
             found: dict[str, Any] = client.info()
         return found
+
+    def serves(self) -> bool:
+        """Whether it takes a write."""
+        with contextlib.suppress(redis.RedisError), self.client() as client:
+            return bool(client.set("{a}", 1))
+        return False
 
     def kill(self) -> None:
         """SIGKILL, as a machine that is gone."""
@@ -124,6 +142,20 @@ def running_valkey(folder: Path | None = None, **options: str) -> Iterator[Valke
         server = Valkey(folder, **options)
         stack.callback(server.kill)
         server.start()
+        yield server
+
+
+@contextlib.contextmanager
+def running_cluster() -> Iterator[Valkey]:
+    """A cluster of one, with all slots."""
+    with running_valkey(cluster_enabled="yes", cluster_port=str(_free_port())) as server:
+        with server.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        deadline = time.monotonic() + START_SECONDS
+        while not server.serves():  # it takes a moment to see itself
+            if time.monotonic() > deadline:
+                raise RuntimeError("the cluster does not serve")
+            time.sleep(0.05)
         yield server
 
 

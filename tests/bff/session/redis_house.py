@@ -24,18 +24,18 @@ def in_redis(server: Valkey, clock: MovableClock, **options: Any) -> Running:
     """One process with its sessions in that server; patient, because this machine may be busy."""
     ring = options.pop("ring", None) or KeyRing.generate(clock)
     policy = CookiePolicy.for_public_url(options.pop("public_url", PUBLIC_URL))
-    ledger = RedisLedger(RedisAddress.parse(server.url), clock, patience=2.0)
+    ledger = RedisLedger(RedisAddress.parse(options.pop("url", server.url)), clock, patience=2.0)
     vault = RedisVault(ring, policy, ledger, clock, **{"client_id": CLIENT_ID, **options})
     return Running(clock, ring, ledger, vault)
 
 
 @asynccontextmanager
-async def several(server: Valkey, clock: MovableClock) -> AsyncIterator[Processes]:
+async def several(server: Valkey, clock: MovableClock, **always: Any) -> AsyncIterator[Processes]:
     """As many as a test asks for, closed when the block ends."""
     started: list[Running] = []
 
     def start(**options: Any) -> Running:
-        started.append(in_redis(server, options.pop("clock", clock), **options))
+        started.append(in_redis(server, options.pop("clock", clock), **always, **options))
         return started[-1]
 
     try:

@@ -111,13 +111,15 @@ async def test_an_end_that_names_nobody_shreds_what_is_stored(tmp_path: Path, va
         elif how == "everybody":
             await as_operator(house, lambda operator: operator.end_everybody())
         else:
+            house.clock.advance(1)  # a date has microseconds, an instant here has more
             await house.restart_bff(session={**stored["session"], "begun_after": house.clock.now()})
         with valkey.client() as client:
-            async with asyncio.timeout(SOON):
-                while is_readable(client, session):  # noqa: ASYNC110 — the same
+            over = [session] if "channel" in how else [session, spared]
+            async with asyncio.timeout(5 * SOON):  # everybody's are looked for in many places, behind a start's back
+                while any(is_readable(client, one) or session_is_listed(client, one) for one in over):
+                    house.clock.advance(0.05)  # a busy machine may open the breaker, which counts in this time
                     await asyncio.sleep(0.02)
             assert is_readable(client, spared) == ("channel" in how)
-            assert session_is_listed(client, session) is False
         assert await ended_soon(there) in {"frontchannel", "backchannel", "epoch"}
 
 

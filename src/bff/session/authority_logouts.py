@@ -53,7 +53,7 @@ class AuthorityLogouts:
         try:
             for fact in facts:
                 await self._ledger.end(fact)
-        finally:  # where the store is away, both are told as soon as it is back
+        finally:  # where the store is away, both are done when it is back
             for fact in facts:
                 self._vault.shred_covered_later(fact.mark)
 

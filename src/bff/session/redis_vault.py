@@ -185,7 +185,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
 
     def shred_covered_later(self, mark: bytes) -> None:
         """The same, and nobody waits for it."""
-        self._background.run(self._quietly(self._shredding.covered(mark)))
+        self._background.run(self._shredding.covered_at_last(mark))
 
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""

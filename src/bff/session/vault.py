@@ -145,12 +145,12 @@ class SessionVault(Protocol):
     async def shred_covered(self, mark: bytes) -> None:
         """The same for whatever sessions a fact about this mark has ended: an authority's sid, a subject, everybody.
 
-        Raises ``SessionStoreUnavailable``; then it is done as soon as the store is back.
+        Raises ``SessionStoreUnavailable``.
         """
         ...
 
     def shred_covered_later(self, mark: bytes) -> None:
-        """The same, behind the back of whoever wrote the fact: it blocks and fails no answer."""
+        """The same behind the back of whoever wrote the fact, tried again where the store is away: no answer waits."""
         ...
 
     async def end_replaced(self, transaction: LoginTransaction) -> Session | None:

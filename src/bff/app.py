@@ -50,6 +50,7 @@ from bff.session.ending_watch import EndingWatch
 from bff.session.ends_heard import EndsHeard
 from bff.session.key_watch import KeyWatch
 from bff.session.limits import MEANINGS, SERIOUS
+from bff.session.marks import EVERYBODY
 from bff.session.own_sessions import OwnSessions
 from bff.session.vault import Presented, SessionVault
 from bff.settings import BFFSettings
@@ -131,7 +132,7 @@ def create_app(
         clock=clock,
         public_claims=settings.session.claims,
         endings=endings,
-        authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
+        authority_logouts=AuthorityLogouts(ledger, vault, clock, absolute=settings.session.absolute),
         frames=FairUse(per_address=FRAMES_PER_ADDRESS),
         framed_by=authority.logout_framed_by,
         own_sessions=own_sessions,
@@ -143,9 +144,9 @@ def create_app(
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
-    app.state.ends_heard = ends_heard = EndsHeard(
-        ledger, clock, before=begun_after_of(settings, clock), absolute=settings.session.absolute
-    )
+    begun_after = begun_after_of(settings, clock)
+    app.state.begun_after = begun_after
+    app.state.ends_heard = ends_heard = EndsHeard(ledger, clock, before=begun_after, absolute=settings.session.absolute)
     used = (key_watch, endings, ends_heard, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
     app.state.closing = [one.aclose for one in used if one is not None]
     ours = (login, logout, user, events, probe, health, docs, picture)
@@ -255,6 +256,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
     app.state.key_watch.start()
     await app.state.ends_heard.listen()
+    if app.state.begun_after is not None:  # nothing stays stored of what is over since then (rule F9)
+        app.state.services.vault.shred_covered_later(EVERYBODY)
     yield
     for close in app.state.closing:
         await close()

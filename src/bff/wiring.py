@@ -157,7 +157,7 @@ def operator_of(settings: BFFSettings, clock: Clock) -> tuple[Operator, tuple[Ca
     ledger = ledger_of(settings, clock)
     vault = vault_of(settings, ledger, clock)
     sessions = OwnSessions(ledger, vault, clock)
-    operator = Operator(ledger, sessions, clock, absolute=settings.session.absolute)
+    operator = Operator(ledger, vault, sessions, clock, absolute=settings.session.absolute)
     return operator, (sessions.aclose, vault.aclose, ledger.aclose)
 
 

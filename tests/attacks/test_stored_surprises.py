@@ -18,8 +18,8 @@ from bff.session.key_ring import KeyRing
 from bff.session.marks import mark_of_sid
 from bff.session.redis_keys import key_of, number
 from bff.session.ticket import TicketedSession
+from tests.bff.session.redis_house import in_redis
 from tests.bff.session.session_world import CLIENT_ID, NOW, PUBLIC_URL, Browser
-from tests.bff.session.test_redis_vault import in_redis
 from tests.bff.session.vault_suite import Running
 from tests.world.clock import MovableClock
 from tests.world.valkey import Valkey

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -15,6 +16,7 @@ from bff.session.model import Session
 from bff.session.redis_keys import key_of
 from bff.wiring import operator_of
 from local_authority.metadata import Paths
+from local_authority.misbehaving.misbehaviours import ABSENT
 from tests.world.browser import Tab
 from tests.world.house import BFF_ORIGIN, GRACE, House, opened_house
 from tests.world.valkey import Valkey
@@ -76,9 +78,8 @@ async def test_an_end_from_elsewhere_shreds_what_is_stored(house: House, valkey:
     """The secrets of a session that ends without its cookie are gone from the store, and its device from the list."""
     here, there = await house.signed_in(), await house.signed_in()
     session = await house.session(there.browser)
-    record = key_of(mark_of_sid(session.sid), "session")
     with valkey.client() as client:
-        assert client.hexists(record, "secrets") == (house.settings().session.store == "redis")
+        assert is_readable(client, session) == (house.settings().session.store == "redis")
         if how == "own list":
             await here.api(f"/bff/sessions/{await house.tag(there)}", method="DELETE")
         elif how == "operator":
@@ -86,9 +87,40 @@ async def test_an_end_from_elsewhere_shreds_what_is_stored(house: House, valkey:
         else:
             await sign_out_at_the_authority(house, there)
         async with asyncio.timeout(SOON):
-            while client.hexists(record, "secrets") or session_is_listed(client, session):  # noqa: ASYNC110 — no event of ours
+            while is_readable(client, session) or session_is_listed(client, session):  # noqa: ASYNC110 — no event of ours
                 await asyncio.sleep(0.02)
     assert await ended_soon(there) in {"ended_by_owner", "admin", "backchannel"}
+
+
+@pytest.mark.req("F9", "F34", "ATK-16")
+@pytest.mark.parametrize("how", ["front channel", "back channel by sid", "everybody", "begun_after"])
+async def test_an_end_that_names_nobody_shreds_what_is_stored(tmp_path: Path, valkey: Valkey, how: str) -> None:
+    """The authority's sid alone, or no name at all: on a replica that never saw the session; what it spares stays."""
+    stored = {"session": {"store": "redis", "ledger": None, "redis_url": valkey.url, "machines": 3}}
+    async with opened_house(tmp_path, settings=stored) as house:
+        there, other = await house.signed_in(), await house.signed_in(GRACE)
+        session, spared = [await house.session(tab.browser) for tab in (there, other)]
+        await house.restart_bff()
+        if how == "front channel":
+            named = urlencode({"iss": session.issuer, "sid": session.authority_sid or ""})
+            framed = await house.sends(f"/bff/frontchannel-logout?{named}", ("host", "localhost:3000"))
+            assert framed.status_code == 200
+        elif how == "back channel by sid":
+            house.misbehaviours.logout_token["sub"] = ABSENT
+            await sign_out_at_the_authority(house, there)
+        elif how == "everybody":
+            await as_operator(house, lambda operator: operator.end_everybody())
+        else:
+            house.clock.advance(1)  # a date has microseconds, an instant here has more
+            await house.restart_bff(session={**stored["session"], "begun_after": house.clock.now()})
+        with valkey.client() as client:
+            over = [session] if "channel" in how else [session, spared]
+            async with asyncio.timeout(5 * SOON):  # everybody's are looked for in many places, behind a start's back
+                while any(is_readable(client, one) or session_is_listed(client, one) for one in over):
+                    house.clock.advance(0.05)  # a busy machine may open the breaker, which counts in this time
+                    await asyncio.sleep(0.02)
+            assert is_readable(client, spared) == ("channel" in how)
+        assert await ended_soon(there) in {"frontchannel", "backchannel", "epoch"}
 
 
 async def sign_out_at_the_authority(house: House, tab: Tab) -> None:
@@ -96,6 +128,12 @@ async def sign_out_at_the_authority(house: House, tab: Tab) -> None:
     out = tab.browser.tab()
     await out.go(house.options.origin + Paths(house.options.tenant_id).oauth2("logout"))
     await out.submit(_button="action=sign-out")
+
+
+def is_readable(client: Any, session: Session) -> bool:
+    """Whether its secrets lie in the store."""
+    found: bool = client.hexists(key_of(mark_of_sid(session.sid), "session"), "secrets")
+    return found
 
 
 def session_is_listed(client: Any, session: Session) -> bool:

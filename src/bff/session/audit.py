@@ -78,14 +78,15 @@ class EndsByTime:
     def __init__(self) -> None:
         self._told: OrderedDict[str, None] = OrderedDict()
 
-    def found(self, session: Session, reason: Reason) -> None:
-        """Tell it, unless it was told."""
+    def found(self, session: Session, reason: Reason) -> bool:
+        """Tell it, unless it was told; answers whether it is news."""
         if session.sid in self._told:
-            return
+            return False
         self._told[session.sid] = None
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         session_ended(session, reason)
+        return True
 
 
 def _count(reason: Reason) -> None:

@@ -12,18 +12,21 @@ from bff.session import audit
 from bff.session.endings import Ending, Reason
 from bff.session.ledger import Ledger
 from bff.session.marks import mark_of_logout_token
+from bff.session.vault import SessionVault
 
 _REMEMBERED = 2 * MAX_AGE_SECONDS + 300.0  # longer than any of its tokens is young, whatever leeway and clocks say
 
 
 class AuthorityLogouts:
-    """Writes facts, deletes nothing: a session kept later, or refreshed meanwhile, is over as well (rule F11).
+    """Writes facts: a session kept later, or refreshed meanwhile, is over as well (rule F11).
 
-    ``absolute`` is how many seconds a session may live: for so long a fact is kept.
+    What is stored of the sessions that they end goes behind their backs (rule F9). ``absolute`` is how many seconds a
+    session may live: for so long a fact is kept.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, *, absolute: float) -> None:
+    def __init__(self, ledger: Ledger, vault: SessionVault, clock: Clock, *, absolute: float) -> None:
         self._ledger = ledger
+        self._vault = vault
         self._clock = clock
         self._absolute = absolute
 
@@ -47,8 +50,12 @@ class AuthorityLogouts:
         facts = list(self._facts(notice, reason))
         if not all(self._ledger.view.knows(fact) for fact in facts):
             audit.fact_written(facts[0], "subject" if notice.authority_sid is None else "authority_session")
-        for fact in facts:
-            await self._ledger.end(fact)
+        try:
+            for fact in facts:
+                await self._ledger.end(fact)
+        finally:  # where the store is away, both are done when it is back
+            for fact in facts:
+                self._vault.shred_covered_later(fact.mark)
 
     def _facts(self, notice: LogoutNotice, reason: Reason) -> Iterator[Ending]:
         now, issuer, before = self._clock.now(), notice.issuer, notice.issued_at

@@ -19,7 +19,7 @@ from bff.session.marks import Marks
 from bff.session.model import Lifetimes, Session
 from bff.session.opened import MEMORY_BYTES, OpenedSession
 from bff.session.session_cookies import SessionCookies
-from bff.session.session_life import BY_TIME, SessionLife
+from bff.session.session_life import SessionLife
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.vault import CookieBudget, Presented
 
@@ -144,6 +144,12 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
     async def shred(self, mark: bytes) -> None:
         """Nothing is stored: what there is of a session is in its browser."""
 
+    async def shred_covered(self, mark: bytes) -> None:
+        """Nor of several."""
+
+    def shred_covered_later(self, mark: bytes) -> None:
+        """Nor of several."""
+
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
         opened = None if transaction.replaces is None else self._sessions.opened(jar)
@@ -204,15 +210,6 @@ class CookieVault(LoginCookies, SignOutCookies, SessionLife):
             sealed_at=current.sealed_at,
             refusal=refusal,
         )
-
-    def _note_its_time(self, presented: Presented, session: Session, *, bodiless: bool) -> None:
-        """Tell an end by time once. An upload may be late by as long as it is: of idleness it is no evidence (F5)."""
-        refusal = presented.refusal
-        if not isinstance(refusal, SessionEnded) or refusal.reason not in BY_TIME:
-            return
-        presented.evident = bodiless or refusal.reason != Reason.IDLE
-        if presented.evident:
-            self._by_time.found(session, Reason(refusal.reason))
 
     async def _weigh(self, presented: Presented, opened: OpenedSession) -> None:
         """End the session of which an expired generation keeps coming; what cannot be noted is no evidence."""

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from bff.session.marks import (
     EVERYBODY,
@@ -37,6 +38,10 @@ class Reason(StrEnum):
     ENDED_BY_OWNER = "ended_by_owner"
     ADMIN = "admin"
     EPOCH = "epoch"
+
+
+BY_TIME: Final = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
+"""The ends that nobody announces: whoever presents the session finds them out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

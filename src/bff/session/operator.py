@@ -6,8 +6,9 @@ from bff.clock import Clock
 from bff.session import audit
 from bff.session.endings import Ending, Reason
 from bff.session.ledger import Ledger
-from bff.session.marks import mark_of_person
+from bff.session.marks import mark_of_person, mark_of_subject
 from bff.session.own_sessions import OwnSession, OwnSessions
+from bff.session.vault import SessionVault
 
 
 class Operator:
@@ -16,8 +17,11 @@ class Operator:
     Each method raises ``SessionStoreUnavailable`` where the ledger cannot be read or written.
     """
 
-    def __init__(self, ledger: Ledger, sessions: OwnSessions, clock: Clock, *, absolute: float) -> None:
+    def __init__(
+        self, ledger: Ledger, vault: SessionVault, sessions: OwnSessions, clock: Clock, *, absolute: float
+    ) -> None:
         self._ledger = ledger
+        self._vault = vault
         self._sessions = sessions
         self._clock = clock
         self._absolute = absolute
@@ -33,6 +37,7 @@ class Operator:
         ending = Ending.of_person(issuer, subject, at=now, until=now + self._absolute)
         await self._ledger.end(ending)
         audit.fact_written(ending, "person")
+        await self._vault.shred_covered(mark_of_subject(issuer, subject))
         await self._sessions.sweep(person)
         return len(listed)
 
@@ -46,3 +51,4 @@ class Operator:
         ending = Ending.of_everybody(before=now, at=now, until=now + self._absolute)
         await self._ledger.end(ending)
         audit.fact_written(ending, "everybody")
+        await self._vault.shred_covered(ending.mark)

@@ -126,17 +126,18 @@ class OwnSessions:
         now = self._clock.now()
         await self._ledger.end(Ending(mark=one.mark, reason=reason, at=now, until=one.absolute_end))
         audit.one_ended(one.tag, reason, person=shown(person))
-        await self._clear(one.mark, person)
+        await self._vault.shred(one.mark)
+        await self._ledger.unlist_session(one.mark, person)
 
     async def sweep(self, person: bytes) -> None:
-        """Clear away what is over of a person's sessions, its secrets too where they are stored.
+        """Take off a person's list what is over.
 
         A line that does not open is left alone: nobody can say that its session is over.
         """
         for mark, sealed in await self._ledger.listed(person):
             kept = self._opened(mark, sealed)
             if kept is not None and self._is_over(mark, person, kept):
-                await self._clear(mark, person)
+                await self._ledger.unlist_session(mark, person)
 
     def sweep_later(self, person: bytes) -> None:
         """The same, and nobody waits for it."""
@@ -150,10 +151,6 @@ class OwnSessions:
     async def aclose(self) -> None:
         """Finish the notes under way."""
         await self._background.finish(seconds=_DRAIN)
-
-    async def _clear(self, mark: bytes, person: bytes) -> None:
-        await self._vault.shred(mark)
-        await self._ledger.unlist_session(mark, person)
 
     async def _swept(self, person: bytes) -> None:
         try:

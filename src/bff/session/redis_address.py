@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -47,14 +48,15 @@ class RedisAddress:
             raise _fault("has options that are none of ours. Cure: ca_file is the only one")
         if len(found) > 1 and not sentinel:
             raise _fault(f"names several servers. Cure: {_CURE}")
-        if ca_file is not None and not Path(ca_file).is_file():
-            raise _fault(f"names the ca_file {ca_file}, which is no file. Cure: create it, or correct the path")
+        tls = parts.scheme.startswith("rediss")
+        if ca_file is not None:
+            _refuse_unread(ca_file, tls=tls)
         username, _, password = credentials.partition(":")
         return cls(
             hosts=found,
             service=service,
             database=database,
-            tls=parts.scheme.startswith("rediss"),
+            tls=tls,
             ca_file=ca_file,
             username=unquote(username) or None,
             password=unquote(password) or None,
@@ -70,6 +72,18 @@ class RedisAddress:
         """The hosts, for a log and for ``bff check``."""
         hosts = ",".join(f"{host}:{port}" for host, port in self.hosts)
         return f"{hosts} ({self.service})" if self.service else hosts
+
+
+def _refuse_unread(ca_file: str, *, tls: bool) -> None:
+    """An authority that nobody would ask, or that cannot be read, is found out at the start."""
+    if not tls:
+        raise _fault("names a ca_file and no TLS. Cure: rediss://, or no ca_file")
+    if not Path(ca_file).is_file():
+        raise _fault(f"names the ca_file {ca_file}, which is no file. Cure: create it, or correct the path")
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except OSError:  # ssl.SSLError, a file without a certificate, is one too
+        raise _fault(f"names the ca_file {ca_file}, which is unreadable. Cure: certificates in PEM form") from None
 
 
 def _host(text: str, default: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import redis
-from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -20,6 +20,7 @@ from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.redis_address import RedisAddress
 from bff.session.redis_facts import StoreFacts
 from bff.session.redis_scripts import Script
+from bff.session.redis_tls import VerifiedConnection, VerifiedManagedConnection, context_of, tls_fault_in, tls_faults
 from bff.telemetry import metrics
 from bff.telemetry.logs import get_logger
 
@@ -156,7 +157,7 @@ class RedisStore:
             await self._leave()
             raise self._outage("it is a replica now") from error
         except (RedisError, OSError, TimeoutError) as error:
-            raise self._outage(type(error).__name__) from error
+            raise self._outage(tls_fault_in(error) or type(error).__name__) from error
 
     def _outage(self, what: str) -> SessionStoreUnavailable:
         self._interrupted = True
@@ -223,8 +224,10 @@ class _Breaker:
 def probe(address: RedisAddress) -> StoreFacts | None:
     """What the store says of itself, asked once and waited for; None where it does not answer (at the start only).
 
-    Raises ``ConfigurationError`` where it does and will not have us.
+    Raises ``ConfigurationError`` where it does and will not have us, or we refuse its certificate.
     """
+    if faults := tls_faults(address):
+        raise ConfigurationError(faults)
     limits: dict[str, Any] = {"socket_timeout": _PROBE_SECONDS, "socket_connect_timeout": _PROBE_SECONDS}
     options = {**_options(address), **limits, "retry": BlockingRetry(NoBackoff(), 0)}
     try:
@@ -253,29 +256,30 @@ def _client(address: RedisAddress, greet: Any, *, patience: float, connections: 
         **_options(address),
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": patience,
-        "socket_connect_timeout": PATIENCE,
+        "socket_connect_timeout": patience,
         "redis_connect_func": greet,
     }
+    if address.tls:
+        options["context"] = context_of(address)
     client: Any
     sentinels: list[Any] = []
     if address.service is None:
         host, port = address.hosts[0]
-        kind = SSLConnection if address.tls else Connection
+        kind = VerifiedConnection if address.tls else Connection
         pool = BlockingConnectionPool(
             max_connections=connections, timeout=PATIENCE, connection_class=kind, host=host, port=port, **options
         )
         client = Redis(connection_pool=pool)
     else:
         asked: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "ssl": address.tls}
-        if address.tls:
-            asked["ssl_ca_certs"] = address.ca_file
         found = _sentinel(list(address.hosts), sentinel_kwargs=asked)
         sentinels = found.sentinels
-        client = Redis(
-            connection_pool=_sentinel_pool(
-                address.service, found, max_connections=connections, ssl=address.tls, **options
-            )
-        )
+        if address.tls:
+            options["connection_class"] = VerifiedManagedConnection
+            for sentinel in sentinels:
+                sentinel.connection_pool.connection_class = VerifiedConnection
+                sentinel.connection_pool.connection_kwargs["context"] = options["context"]
+        client = Redis(connection_pool=_sentinel_pool(address.service, found, max_connections=connections, **options))
     client.set_response_callback("INFO", lambda reply, **_: reply)
     return client, sentinels
 

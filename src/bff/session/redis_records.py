@@ -14,17 +14,20 @@ import msgspec
 
 from bff.clock import Clock
 from bff.session.cipher import Cipher, Sealer, SharedSealer
+from bff.session.endings import BY_TIME, Reason
 from bff.session.marks import Marks
 from bff.session.model import Session
 from bff.session.packing import pack, unpack
+from bff.session.redis_index import RedisIndex
 from bff.session.redis_keys import instant, key_of, text, ttl
 from bff.session.redis_ledger import RedisLedger
-from bff.session.redis_scripts import KEEP, KEEP_AGAIN, REPLACE, SLIDE
+from bff.session.redis_scripts import KEEP, KEEP_AGAIN, LAPSE, REPLACE, SLIDE
 from bff.session.signed import same
 from bff.session.ticket import Ticket, TicketedSession
 
 _FOR_EVER: Final = float("inf")
-_FIELDS: Final = ("generation", "about", "secrets", "active")
+_FIELDS: Final = ("generation", "about", "secrets", "active", "ended")
+_LAPSED: Final = {reason.value.encode(): reason for reason in BY_TIME}
 
 
 class About(msgspec.Struct, frozen=True, array_like=True):
@@ -40,15 +43,25 @@ class About(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What was found: the session, where its secrets are still there and this ticket opens them."""
+class Told:
+    """What a record says to whoever has the key ring, without its ticket."""
 
     marks: Marks
     about: About
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Told):
+    """What was found: the session, where its secrets are still there and this ticket opens them.
+
+    ``lapsed`` is why they are gone, where time alone has ended it: of other ends the view knows the reason.
+    """
+
     session: TicketedSession | None = field(repr=False)
     active_at: float
     sealed_at: float
-    key_id: str
+    lapsed: Reason | None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -58,8 +71,11 @@ _abouts = msgspec.msgpack.Decoder(About)
 class RedisRecords:
     """Keeps, replaces and finds records. What was not taken, or may be lost again, is told again (rule F12)."""
 
-    def __init__(self, ledger: RedisLedger, cipher: Cipher, clock: Clock, *, keep_id_token: bool) -> None:
+    def __init__(
+        self, ledger: RedisLedger, index: RedisIndex, cipher: Cipher, clock: Clock, *, keep_id_token: bool
+    ) -> None:
         self._ledger = ledger
+        self._index = index
         self._store = ledger.store
         self._clock = clock
         self._keep_id_token = keep_id_token
@@ -67,11 +83,12 @@ class RedisRecords:
         self._secrets = SharedSealer(cipher, "secrets")
 
     async def keep(self, session: TicketedSession) -> bool:
-        """Write a new session's record; False where there is one of that id already."""
+        """Write a new session's record, and first where it is to be found; False where there is one of that id."""
         parts, key = self._sealed(session), _key(session.ticket.mark)
         active, lives = text(session.active_at), ttl(session.absolute_end, self._clock)
         again = self._again(session, parts)
         with self._ledger.own_writes.noted(again, until=session.absolute_end):
+            await self._index.add(Marks.of(session), session.absolute_end)
             return bool(await self._store.run(KEEP, [key], 1, *parts, active, lives, lasting=True))
 
     async def replace(self, before: Session, after: TicketedSession) -> bool:
@@ -83,26 +100,24 @@ class RedisRecords:
 
     async def find(self, ticket: Ticket) -> Record | None:
         """The record of this ticket: None where there is none of this version, or where it lies in another's place."""
-        mark = ticket.mark
-        generation, about, secrets, active = await self._store.ask("HMGET", _key(mark), *_FIELDS)
-        opened = None if about is None else self._about(mark).open(about)
-        active_at = instant(active or b"0")
-        if opened is None or generation is None or active_at is None:
+        generation, about, secrets, active, ended = await self._store.ask("HMGET", _key(ticket.mark), *_FIELDS)
+        told, active_at = self._told(ticket.mark, about), instant(active or b"0")
+        if told is None or generation is None or active_at is None:
             return None
-        try:
-            told = _abouts.decode(opened.payload)
-        except msgspec.MsgspecError:
-            return None
-        marks = Marks(mark, told.authority_sid, told.subject, told.person, told.began_at)
         session, sealed_at = self._opened(ticket, secrets)
         return Record(
-            marks=marks,
-            about=told,
+            marks=told.marks,
+            about=told.about,
+            key_id=told.key_id,
             session=session,
             active_at=active_at,
             sealed_at=sealed_at,
-            key_id=opened.key_id,
+            lapsed=_LAPSED.get(ended),
         )
+
+    async def told(self, mark: bytes) -> Told | None:
+        """What the record with this mark says without its ticket: None where there is none, or it does not open."""
+        return self._told(mark, await self._store.ask("HGET", _key(mark), "about"))
 
     async def slide(self, mark: bytes, active_at: float) -> None:
         """Note an activity; a later one stands, and what is over stays over."""
@@ -113,6 +128,12 @@ class RedisRecords:
         key = _key(mark)
         with self._ledger.own_writes.noted(lambda: self._store.ask("HDEL", key, "secrets"), until=_FOR_EVER):
             await self._store.ask("HDEL", key, "secrets")
+
+    async def lapse(self, mark: bytes, reason: Reason, last_activity: float) -> None:
+        """The same where time has ended it, which no fact says: so the record does."""
+        values = (reason.value, text(last_activity))
+        with self._ledger.own_writes.noted(lambda: self._store.run(LAPSE, [_key(mark)], *values), until=_FOR_EVER):
+            await self._store.run(LAPSE, [_key(mark)], *values)
 
     def _sealed(self, session: TicketedSession) -> tuple[bytes, bytes]:
         marks = Marks.of(session)
@@ -128,6 +149,17 @@ class RedisRecords:
         packed = pack(session, keep_id_token=self._keep_id_token)
         secrets = self._secrets.seal(packed, browser_key=session.ticket.key, bound_to=marks.sid)
         return self._about(marks.sid).seal(_encode(about)), secrets
+
+    def _told(self, mark: bytes, sealed: bytes | None) -> Told | None:
+        opened = None if sealed is None else self._about(mark).open(sealed)
+        if opened is None:
+            return None
+        try:
+            about = _abouts.decode(opened.payload)
+        except msgspec.MsgspecError:
+            return None
+        marks = Marks(mark, about.authority_sid, about.subject, about.person, about.began_at)
+        return Told(marks=marks, about=about, key_id=opened.key_id)
 
     def _about(self, mark: bytes) -> Sealer:
         """Bound to its place, as the secrets are."""
@@ -148,6 +180,7 @@ class RedisRecords:
             if view.ended(marks, session.id_token_issued_at) is None:
                 values = (session.generation, *parts, text(session.active_at), ttl(session.absolute_end, self._clock))
                 await self._store.run(KEEP_AGAIN, [_key(marks.sid)], *values, lasting=True)
+                await self._index.add(marks, session.absolute_end)
 
         return tell
 

@@ -204,3 +204,20 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1
 """)
+
+# Sessions under a mark; session, until, now, ttl: those whose time is over go.
+INDEX: Final = Script("""
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+""")
+
+# Session; reason, the last activity that was judged: its time is over, unless somebody was active since.
+LAPSE: Final = Script("""
+local known = redis.call('HMGET', KEYS[1], 'active', 'secrets')
+if not known[2] or tonumber(known[1] or '0') > tonumber(ARGV[2]) then return 0 end
+redis.call('HDEL', KEYS[1], 'secrets')
+redis.call('HSET', KEYS[1], 'ended', ARGV[1])
+return 1
+""")

@@ -16,15 +16,17 @@ from bff.session.chunks import MOST
 from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookies import CookiePolicy, Jar, SetCookie
 from bff.session.ended_grants import EndedGrants
-from bff.session.endings import Reason
+from bff.session.endings import Ending, Reason
 from bff.session.login_cookies import LoginCookies
 from bff.session.marks import Marks, mark_of_sid
 from bff.session.model import Lifetimes, Session
 from bff.session.opened import MEMORY_BYTES, OpenedSession
+from bff.session.redis_index import RedisIndex
 from bff.session.redis_ledger import RedisLedger
 from bff.session.redis_opened import TicketMemory
 from bff.session.redis_records import Record, RedisRecords
-from bff.session.session_life import BY_TIME, SessionLife
+from bff.session.redis_shredding import RedisShredding
+from bff.session.session_life import SessionLife
 from bff.session.sign_out_cookies import SignOutCookies
 from bff.session.ticket import Ticket, TicketedSession, Tickets
 from bff.session.vault import CookieBudget, Presented
@@ -64,7 +66,9 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         SignOutCookies.__init__(self, policy, cipher)
         SessionLife.__init__(self, ledger, clock, lifetimes, grants)
         self._news = ledger
-        self._records = RedisRecords(ledger, cipher, clock, keep_id_token=keep_id_token)
+        index = RedisIndex(ledger.store, clock)
+        self._records = RedisRecords(ledger, index, cipher, clock, keep_id_token=keep_id_token)
+        self._shredding = RedisShredding(ledger, self._records, index)
         self._tickets = Tickets(cipher)
         self._memory = TicketMemory(ring, ledger.view, memory_bytes)
         self._names = [policy.chunk(index) for index in range(MOST)]
@@ -72,19 +76,30 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         self._background = Background()
 
     async def keep_session(self, session: Session, jar: Jar) -> list[SetCookie]:
-        """Write a new session; refused where its end became known while its sign-in was under way (rule F11)."""
+        """Write a new session; refused where its end became known while its sign-in was under way (rule F11).
+
+        Endings are asked for twice: a fact that came in between has found no record to shred.
+        """
         await self._refuse_ended(session)
         ticket = self._tickets.issue(session.sid)
         kept = TicketedSession.of(session, ticket)
         if not await self._records.keep(kept):
             raise SessionStoreUnavailable("a session of this id is there already")
+        try:
+            await self._refuse_ended(session)
+        except SessionEnded:
+            await self.shred(ticket.mark)
+            raise
         self._sealed_now(kept)
         audit.session_began(session)
         surplus = [self.policy.deletion(name) for name in (*self._names[1:], self.policy.idle) if name in jar]
         return [self.policy.cookie(self.policy.session, ticket.value), *surplus]
 
-    async def find_session(self, jar: Jar, *, bodiless: bool = False) -> Presented:  # noqa: ARG002 — no generation is ever stale
-        """What this jar presents. Without a ticket of ours neither the ledger nor the store is asked."""
+    async def find_session(self, jar: Jar, *, bodiless: bool = False) -> Presented:
+        """What this jar presents. Without a ticket of ours neither the ledger nor the store is asked.
+
+        No ticket is ever of an old generation; an upload may be late all the same (rule F5).
+        """
         ticket = None if jar.any_twice(self._names) else self._ticket(jar.get(self.policy.session))
         if ticket is None:
             return Presented(jar, refusal=NoSession())
@@ -98,7 +113,11 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
             if record.session is None:
                 return self._shredded(jar, record)
             opened = self._learn(record, record.session)
-        return self._judged(jar, opened)
+        presented = self._judged(jar, opened)
+        lapsed = self._note_its_time(presented, opened.session, bodiless=bodiless)
+        if lapsed is not None:  # whoever has it in hand can still revoke its tokens
+            self._background.run(self._quietly(self._records.lapse(opened.marks.sid, lapsed, opened.stamped_at)))
+        return presented
 
     def cookies_due(self, presented: Presented, *, slides: bool) -> list[SetCookie]:
         """Ended → deletions; else nothing: the ticket stays as it is. An activity is noted in the store (rule F19).
@@ -145,8 +164,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
             raise TypeError("a session of another vault")
         record = await self._fetch(session.ticket)
         if record is None or record.session is None:
-            reason = self.ended(session)
-            raise NoSession if reason is None else SessionEnded(reason)
+            raise self._why_gone(self._view.ended(Marks.of(session), session.id_token_issued_at), record)
         return self._learn(record, record.session).session
 
     async def end_session(self, session: Session, reason: Reason, jar: Jar | None = None) -> list[SetCookie]:
@@ -162,6 +180,14 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
     async def shred(self, mark: bytes) -> None:
         """Its secrets go, behind the back of whoever ended it from elsewhere."""
         await self._quietly(self._records.shred(mark))
+
+    async def shred_covered(self, mark: bytes) -> None:
+        """Found through what the store notes under that mark."""
+        await self._shredding.covered(mark)
+
+    def shred_covered_later(self, mark: bytes) -> None:
+        """The same, and nobody waits for it."""
+        self._background.run(self._shredding.covered_at_last(mark))
 
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
@@ -238,8 +264,6 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         session, now = opened.session, self._clock.now()
         last = min(now, opened.stamped_at)
         reason = self._over(opened.marks, session, now, last)
-        if reason in BY_TIME:
-            self._by_time.found(session, reason)
         refusal: SessionError | None = None if reason is None else SessionEnded(reason)
         return Presented(
             jar,
@@ -252,10 +276,14 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         )
 
     def _shredded(self, jar: Jar, record: Record) -> Presented:
-        """A record without secrets that this ticket opens: over, for the reason that the view knows, or nobody's."""
+        """A record without secrets that this ticket opens: over, for a reason that is known, or nobody's."""
         ending = self._view.ended(record.marks, record.about.id_token_issued_at)
-        refusal = NoSession() if ending is None else SessionEnded(ending.reason)
-        return Presented(jar, marks=record.marks, refusal=refusal)
+        return Presented(jar, marks=record.marks, refusal=self._why_gone(ending, record))
+
+    def _why_gone(self, ending: Ending | None, record: Record | None) -> SessionError:
+        """What the view knows, or else the record, of which time alone has taken the secrets."""
+        reason = ending.reason if ending is not None else record.lapsed if record is not None else None
+        return NoSession() if reason is None else SessionEnded(reason)
 
     def _slide(self, jar: Jar, marks: Marks) -> None:
         """At most once in a slide interval, in this process and behind the answer's back."""

@@ -10,15 +10,12 @@ from bff.session import audit
 from bff.session.audit import EndsByTime
 from bff.session.cookies import Jar, SetCookie
 from bff.session.ended_grants import EndedGrants
-from bff.session.endings import Ending, Reason
+from bff.session.endings import BY_TIME, Ending, Reason
 from bff.session.ledger import Ledger
 from bff.session.marks import Marks, mark_of_sid, tag
 from bff.session.model import Lifetimes, Session
 from bff.session.replaced import Replaced
 from bff.session.vault import LATE_SECONDS, Presented
-
-BY_TIME = frozenset({Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY})
-"""The ends that nobody announces: whoever presents the session finds them out."""
 
 _SLIDE_EVERY = 60.0
 
@@ -93,6 +90,18 @@ class SessionLife(ABC):
             ceiling = session.claims.get("session_expiry")
             return Reason.SESSION_EXPIRY if session.absolute_end == ceiling else Reason.ABSOLUTE
         return Reason.IDLE if now - last_activity > self.lifetimes.idle else None
+
+    def _note_its_time(self, presented: Presented, session: Session, *, bodiless: bool) -> Reason | None:
+        """Tell an end by time once; answers it where that was now.
+
+        An upload may be late by as long as it is: of idleness it is no evidence (rule F5).
+        """
+        refusal = presented.refusal
+        if not isinstance(refusal, SessionEnded) or refusal.reason not in BY_TIME:
+            return None
+        reason = Reason(refusal.reason)
+        presented.evident = bodiless or reason is not Reason.IDLE
+        return reason if presented.evident and self._by_time.found(session, reason) else None
 
     def _comes_late(self, ending: Ending) -> bool:
         """Whether a response starts so long after this end that the jar may be somebody else's by now (rule F2)."""

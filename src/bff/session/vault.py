@@ -160,6 +160,17 @@ class SessionVault(Protocol):
         """What is stored of the ended session with this mark never opens again; in cookies nothing is stored (F9)."""
         ...
 
+    async def shred_covered(self, mark: bytes) -> None:
+        """The same for whatever sessions a fact about this mark has ended: an authority's sid, a subject, everybody.
+
+        Raises ``SessionStoreUnavailable``.
+        """
+        ...
+
+    def shred_covered_later(self, mark: bytes) -> None:
+        """The same behind the back of whoever wrote the fact, tried again where the store is away: no answer waits."""
+        ...
+
     async def end_replaced(self, transaction: LoginTransaction) -> Session | None:
         """End the session that this sign-in replaces (rule F23); answers it where it can still be read, to revoke."""
         ...

@@ -39,6 +39,21 @@ async def test_a_store_that_does_not_answer_fails() -> None:
     assert "the-password" not in told
 
 
+@pytest.mark.req("F12", "ADV-10")
+async def test_a_store_that_stops_the_start_fails_with_the_same_cure(valkey: Valkey) -> None:
+    """One that may forget, and one that does not know us: neither is merely away."""
+    with valkey.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            ((level, told),) = await found(store="redis", redis_url=valkey.url)
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert level == "fail"
+    assert told.endswith("session was ended. maxmemory-policy noeviction")
+    ((level, told),) = await found(store="redis", redis_url=valkey.url.replace("redis://", "redis://app:the-password@"))
+    assert (level, "credentials are refused" in told, "the-password" in told) == ("fail", True, False)
+
+
 async def test_without_redis_there_is_nothing_to_say() -> None:
     """The file is looked at elsewhere."""
     assert await found() == []

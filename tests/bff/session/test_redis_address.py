@@ -7,6 +7,7 @@ import pytest
 from bff.errors import ConfigurationError
 from bff.session.redis_address import RedisAddress
 from bff.session.redis_facts import StoreFacts
+from tests.world.certificates import PrivateAuthority
 
 PASSWORD = "p%40ss:word"
 
@@ -41,8 +42,24 @@ def test_credentials_are_read_and_never_shown() -> None:
 
 def test_a_private_authority_is_named_by_its_file(tmp_path: Path) -> None:
     """``ca_file`` is the one option: nothing in a URL can turn verification off."""
-    (tmp_path / "ca.pem").touch()
-    assert RedisAddress.parse(f"rediss://h?ca_file={tmp_path}/ca.pem").ca_file == f"{tmp_path}/ca.pem"
+    authority = PrivateAuthority(tmp_path)
+    assert RedisAddress.parse(f"rediss://h?ca_file={authority.file}").ca_file == str(authority.file)
+
+
+@pytest.mark.req("BBA-8", "C-45")
+@pytest.mark.parametrize(
+    ("scheme", "written", "why"),
+    [("rediss", b"", "unreadable"), ("rediss", b"-----", "unreadable"), ("redis", None, "no TLS")],
+)
+def test_an_authority_that_nobody_could_ask_is_refused(
+    tmp_path: Path, scheme: str, written: bytes | None, why: str
+) -> None:
+    """A file without a certificate, and one beside an address that is asked in the clear."""
+    authority = PrivateAuthority(tmp_path)
+    if written is not None:
+        authority.file.write_bytes(written)
+    with pytest.raises(ConfigurationError, match=f"{why}.*Cure"):
+        RedisAddress.parse(f"{scheme}://h?ca_file={authority.file}")
 
 
 @pytest.mark.req("BBA-8")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import redis
 
 from bff.errors import ConfigurationError, SessionStoreUnavailable
 from bff.session.endings import Ending, Reason
@@ -20,8 +19,7 @@ from bff.session.successor import Successor
 from tests.bff.session.ledger_suite import DAY, LOGIN, ONE, OTHER, SID, LedgerSuite, Passing, an_ending, successor
 from tests.bff.session.session_world import NOW, a_session, tokens, until
 from tests.world.clock import MovableClock
-from tests.world.ports import free_port
-from tests.world.valkey import Valkey, out_of_memory, running_sentinel, running_valkey
+from tests.world.valkey import Valkey, out_of_memory, running_cluster, running_sentinel, running_valkey
 
 
 @pytest.fixture
@@ -76,10 +74,7 @@ class TestRedisLedger(LedgerSuite):
 @pytest.fixture(scope="module")
 def clustered() -> Iterator[Valkey]:
     """A cluster of one, with all slots."""
-    with running_valkey(cluster_enabled="yes", cluster_port=str(free_port())) as server:
-        with server.client() as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-        _until_served(server)
+    with running_cluster() as server:
         yield server
 
 
@@ -92,19 +87,6 @@ class TestRedisLedgerInACluster(TestRedisLedger):
         with clustered.client() as client:
             client.flushall()
         return clustered
-
-
-def _until_served(server: Valkey) -> None:
-    """A cluster takes a moment to see itself."""
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            with server.client() as client:
-                client.set("{a}", 1)
-                return
-        except redis.RedisError:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
 
 
 @pytest.mark.req("F10", "F13")

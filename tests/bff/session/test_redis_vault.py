@@ -18,12 +18,11 @@ from bff.session.endings import Reason
 from bff.session.key_ring import Key, KeyRing
 from bff.session.ledger import FileLedger
 from bff.session.marks import mark_of_sid
-from bff.session.redis_address import RedisAddress
 from bff.session.redis_keys import key_of
 from bff.session.redis_ledger import RedisLedger
-from bff.session.redis_vault import RedisVault
 from bff.session.ticket import Ticket, TicketedSession, Tickets
 from bff.session.vault import SessionVault
+from tests.bff.session.redis_house import in_redis, several
 from tests.bff.session.session_world import (
     CLIENT_ID,
     LOOPBACK_URL,
@@ -47,28 +46,11 @@ def clock() -> MovableClock:
     return MovableClock(NOW)
 
 
-def in_redis(server: Valkey, clock: MovableClock, **options: Any) -> Running:
-    """One process with its sessions in that server; patient, because this machine may be busy."""
-    ring = options.pop("ring", None) or KeyRing.generate(clock)
-    policy = CookiePolicy.for_public_url(options.pop("public_url", PUBLIC_URL))
-    ledger = RedisLedger(RedisAddress.parse(server.url), clock, patience=2.0)
-    vault = RedisVault(ring, policy, ledger, clock, **{"client_id": CLIENT_ID, **options})
-    return Running(clock, ring, ledger, vault)
-
-
 @pytest.fixture
 async def processes(valkey: Valkey, clock: MovableClock) -> AsyncIterator[Processes]:
     """As many as a test asks for, on one Valkey."""
-    started: list[Running] = []
-
-    def start(**options: Any) -> Running:
-        started.append(in_redis(valkey, options.pop("clock", clock), **options))
-        return started[-1]
-
-    yield start
-    for one in started:
-        await one.vault.aclose()
-        await one.ledger.aclose()
+    async with several(valkey, clock) as start:
+        yield start
 
 
 def tickets_of(ring: KeyRing) -> Tickets:

@@ -6,10 +6,11 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
-from bff.errors import NoSession, SessionEnded
+from bff.errors import NoSession, SessionEnded, SessionSuperseded
 from bff.oidc.messages import TokenSet
 from bff.session.access_tokens import AccessTokens
 from bff.session.cookies import Jar
@@ -17,6 +18,7 @@ from bff.session.ended_grants import EndedGrants
 from bff.session.endings import Ending, Reason
 from bff.session.key_ring import Key, KeyRing
 from bff.session.ledger import Ledger
+from bff.session.marks import mark_of_subject
 from bff.session.model import Lifetimes, Session
 from bff.session.vault import Presented, SessionVault
 from tests.bff.session.session_world import (
@@ -49,10 +51,10 @@ class Running:
         browser.take(await self.vault.keep_session(session, browser.jar(from_another_site=True)))
         return session
 
-    async def present(self, browser: Browser, *, slides: bool = True) -> Presented:
+    async def present(self, browser: Browser, *, slides: bool = True, bodiless: bool = True) -> Presented:
         """One call, whose answer this browser obeys."""
         await self.ledger.catch_up(at_once=True)
-        presented = await self.vault.find_session(browser.jar())
+        presented = await self.vault.find_session(browser.jar(), bodiless=bodiless)
         browser.take(self.vault.cookies_due(presented, slides=slides))
         await settle()
         return presented
@@ -204,7 +206,79 @@ class VaultSuite:
                 assert (await asked.present(browser)).refusal is None
                 await asked.vault.aclose()
 
+    # What comes late.
+
+    @pytest.mark.req("F5")
+    async def test_an_upload_that_comes_late_with_an_old_cookie_ends_nobody(self, processes: Processes) -> None:
+        """Long after a refresh, again and again, in either process: no cookie is touched, and the session lives on."""
+        ring, browser, held_back = KeyRing.generate(), Browser(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        await here.keep(browser)
+        session = (await here.present(browser)).require()
+        held_back.kept = dict(browser.kept)
+        stands = await here.vault.keep_generation(session, renewed(session))
+        await here.present(browser)  # is given the newest
+        await here.present(browser)  # and presents it
+        await here.vault.aclose()
+        for _ in range(3):
+            here.clock.advance(61)
+            for asked in (here, there):
+                late = await asked.vault.find_session(held_back.jar(), bodiless=False)
+                assert late.refusal is None or isinstance(late.refusal, SessionSuperseded)
+                assert asked.vault.cookies_due(late, slides=False) == []
+        for asked in (here, there):
+            assert same((await asked.present(browser)).require(), stands)
+
+    @pytest.mark.req("F5", "F19")
+    async def test_an_upload_that_comes_late_is_no_evidence_of_idleness(self, processes: Processes) -> None:
+        """It is refused, and touches neither cookie nor session: whoever comes without a body has the last word."""
+        ring, browser = KeyRing.generate(), Browser()
+        here, there = processes(ring=ring), processes(ring=ring)
+        session = await here.keep(browser)
+        here.clock.advance(1801)
+        for asked in (here, there, here):
+            late = await asked.vault.find_session(browser.jar(), bodiless=False)
+            assert isinstance(late.refusal, SessionEnded)
+            assert (late.refusal.reason, late.evident) == ("idle", False)
+            assert asked.vault.cookies_due(late, slides=True) == []
+            await asked.vault.aclose()
+        await there.ledger.catch_up(at_once=True)
+        final = await there.vault.find_session(browser.jar(), bodiless=True)
+        assert final.presented is not None, "what the store holds has not been shredded"
+        assert (final.presented.tokens, final.evident) == (session.tokens, True)
+        assert {cookie.max_age for cookie in there.vault.cookies_due(final, slides=True)} == {0}
+
     # Endings.
+
+    @pytest.mark.req("F9", "F11")
+    async def test_what_a_fact_covers_is_cleared_away_and_whoever_lives_is_not(self, processes: Processes) -> None:
+        """By the authority's sid, by its absence, by the subject and for everybody: only what is over is touched."""
+        ring, later = KeyRing.generate(), NOW + 43_200
+        here, there = processes(ring=ring), processes(ring=ring)
+        sessions = {"as-1": "bob", "as-2": "bob", None: "bob", "as-3": "carol"}
+        browsers = {sid: Browser() for sid in sessions}
+        for sid, subject in sessions.items():
+            await here.keep(browsers[sid], authority_sid=sid, subject=subject)
+        alive = set(sessions)
+
+        async def over(fact: Ending, *sids: str | None) -> None:
+            await there.ledger.end(fact)
+            await there.vault.shred_covered(fact.mark)
+            there.clock.advance(1)
+            for sid in sessions:
+                presented = await here.present(browsers[sid])
+                assert (presented.refusal is None) == (sid in alive - {*sids}), sid
+            alive.difference_update(sids)
+
+        options: dict[str, Any] = {"at": NOW, "until": later}
+        reason = Reason.BACKCHANNEL
+        await there.vault.shred_covered(mark_of_subject(ISSUER, "bob"))
+        await over(Ending.of_authority_sid(ISSUER, "as-1", reason, **options), "as-1")
+        await over(Ending.of_unnamed(ISSUER, "bob", reason, before=NOW, **options), None)
+        await over(Ending.of_subject(ISSUER, "bob", reason, before=NOW - 1, **options))
+        await over(Ending.of_subject(ISSUER, "bob", reason, before=NOW, **options), "as-2")
+        await over(Ending.of_everybody(before=NOW - 1, **options))
+        await over(Ending.of_everybody(before=NOW, **options), "as-3")
 
     @pytest.mark.req("F2", "ATK-19")
     async def test_a_session_that_ended_is_dead_for_every_copy_in_every_process(self, processes: Processes) -> None:

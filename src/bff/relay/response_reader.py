@@ -18,6 +18,8 @@ _BODILESS: Final = frozenset({204, 304})
 _INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this connection speak something else
 # Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
+_LINE_END: Final = b"\r\n"
+_BLANK_LINE: Final = b"\r\n\r\n"
 
 
 class ResponseReader:
@@ -60,6 +62,7 @@ class ResponseReader:
         if self.complete:
             self.reusable = False
             return
+        begun = self.begun
         self._silent += len(data)
         try:
             self._parser.feed_data(data)
@@ -70,8 +73,23 @@ class ResponseReader:
             if isinstance(cause, ResourceAPIUnavailable):
                 raise cause from None
             self._broken(type(error).__name__)  # its text quotes what was sent
+        if self.complete and data[-1] in _LINE_END and self.reusable and not self._ends_with(data, begun=begun):
+            self.reusable = False
         if self._silent > _MAX_SILENT_BYTES and not self.complete:
             raise ResourceAPIUnavailable("the response head, or what is between two chunks, is too large")
+
+    def _ends_with(self, data: bytes, *, begun: bool) -> bool:
+        """Whether the response surely ends with these bytes, whose last is a line's: the tokenizer skips more mutely.
+
+        ``begun``: its head had come before them.
+        """
+        if not self.blocks or any(name == b"transfer-encoding" for name, _ in self.headers):
+            # A blank line ends it; one that could be the second of two ends nothing surely.
+            return data.endswith(_BLANK_LINE) and data[-5:-4] not in {b"", b"\r", b"\n"}
+        length = len(self.blocks[-1])
+        if not begun:
+            length += data.find(_BLANK_LINE) + len(_BLANK_LINE)
+        return len(data) == length and (begun or data.startswith(b"HTTP/"))
 
     def end(self) -> None:
         """The upstream will send nothing more: that ends a body without a length, and breaks any other response."""

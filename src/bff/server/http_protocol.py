@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -18,6 +18,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from bff.relay.lasting import LEAVING
 from bff.relay.websocket import UPGRADES
 from bff.server.websocket_protocol import Handshake, StrictWebSocketProtocol
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEAD_FIELDS = 100
@@ -165,7 +168,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def _begin_cycle(self, *, keep_alive: bool) -> None:
         """Answer this request now, or when those before it on this connection are answered."""
         before = self.cycle
-        cycle = self.cycle = _Cycle(
+        kind = _Cycle if keep_alive or self.scope["http_version"] == "1.1" else _OldCycle
+        cycle = self.cycle = kind(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -193,7 +197,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
                 hosts += 1
             elif name == b"transfer-encoding":
                 codings.append(value.lower())
-            elif name == b"expect" and value.lower() == b"100-continue":
+            elif name == b"expect" and value.lower() == b"100-continue" and version != "1.0":
                 self.expect_100_continue = True
         if hosts != 1 or not self.url.startswith(b"/") or b"#" in self.url:
             raise _Refusal(400)
@@ -357,6 +361,23 @@ class _Cycle(RequestResponseCycle):
         if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended:
             raise RuntimeError("a response header holds a line end")
         return head
+
+
+class _OldCycle(_Cycle):
+    """An answer to HTTP/1.0, which knows no codings: without a length it ends with its connection (RFC 9112 6.1)."""
+
+    until_close = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Take the framing from uvicorn, which would put the body in chunks."""
+        if message["type"] == "http.response.start":
+            headers = [field for field in message.get("headers", ()) if field[0].lower() != b"transfer-encoding"]
+            message = {**message, "headers": headers}
+            if all(name.lower() != b"content-length" for name, _ in headers):
+                self.until_close, self.chunked_encoding = True, False
+        elif message["type"] == "http.response.body" and self.until_close:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 def _refusal_bytes(status: int) -> bytes:

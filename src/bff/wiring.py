@@ -188,7 +188,7 @@ def fair_use_of(settings: BFFSettings) -> FairUse:
     """How much one session and one address may ask for."""
     relay = settings.relay
     return FairUse(
-        concurrency=relay.concurrency_per_session,
+        concurrency=relay.concurrency,
         per_session=relay.rate_per_session,
         per_address=relay.rate_per_address,
     )

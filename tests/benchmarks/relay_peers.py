@@ -74,6 +74,7 @@ scopes = {json.dumps(town.scope.split())}
 keys_file = "{folder}/keys.json"
 ledger = "file:{folder}/ledger.sqlite"
 [relay]
+max_connections = 2048
 concurrency_per_session = 1024
 [[route]]
 path = "/api/"

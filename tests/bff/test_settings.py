@@ -125,6 +125,32 @@ def test_what_lies_between_sound_tables_is_named_beside_their_neighbours_faults(
     assert any("session.machines" in cause for cause in causes)
 
 
+@pytest.mark.req("ATK-42")
+@pytest.mark.parametrize(
+    ("relay", "admitted"),
+    [
+        ("", 100),
+        ("max_connections = 40", 20),
+        ("max_connections = 1", 1),
+        ("concurrency_per_session = 128", 128),
+        ("concurrency_per_session = 3", 3),
+    ],
+)
+def test_no_session_may_hold_more_than_half_of_the_connections(write: Any, relay: str, admitted: int) -> None:
+    """Whatever the cap, a session's share leaves as much to everybody else; unless it is set it is 100 at most."""
+    assert load_settings(write(f"{GOOD}\n[relay]\n{relay}\n")).relay.concurrency == admitted
+
+
+@pytest.mark.req("ATK-42")
+@pytest.mark.parametrize("relay", ["concurrency_per_session = 129", "max_connections = 3\nconcurrency_per_session = 2"])
+def test_more_than_half_of_the_connections_for_one_session_stop_the_start(write: Any, relay: str) -> None:
+    """The cause names both settings, for either cures it."""
+    (cause,) = refused(write(f"{GOOD}\n[relay]\n{relay}\n"))
+    assert "concurrency_per_session" in cause
+    assert "max_connections" in cause
+    assert "Cure:" in cause
+
+
 @pytest.mark.parametrize("url", ["http://app.example.org", "app.example.org", "https://app.example.org/sub", "ftp://x"])
 def test_public_url_is_an_origin_over_https(write: Any, url: str) -> None:
     """The one public name is scheme, host and port, and plain http is for loopback only."""

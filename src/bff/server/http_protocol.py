@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEAD_FIELDS = 100
 HEAD_SECONDS = 10.0
+TAKE_SECONDS = 30.0
+"""How long a browser may take nothing of what it is sent (ATK-42)."""
+_LOOKS = 6  # in that time
 _SLICE = 4096
 _SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
 _BODILESS = frozenset({204, 304})
@@ -65,6 +68,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.handshake: Handshake | None = None
         self.idle_since = inf
         self.head_timer: asyncio.TimerHandle | None = None
+        self.take_timer: asyncio.TimerHandle | None = None
+        self.untaken, self.taken_at = 0, 0.0  # bytes that wait to be taken, and since when none was
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start the clock for the first request's head."""
@@ -72,8 +77,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_head_timer()
+        self._stop_take_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -228,6 +234,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self._stop_head_timer()
+        self._stop_take_timer()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         protocol = StrictWebSocketProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
@@ -263,6 +270,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Await the next request, with one timer a connection: one a request would cost more than its parsing."""
         if self.pipeline or self.transport.is_closing():
+            self._watch_taking()
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
@@ -278,9 +286,43 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = None
         left = self.idle_since + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
+            self._watch_taking()
             self.timeout_keep_alive_handler()
         elif left < inf:
             self._await_idleness(left)
+
+    def pause_writing(self) -> None:
+        """The browser is slower than we are, or takes nothing at all: a watch tells which."""
+        super().pause_writing()
+        self._watch_taking()
+
+    def _watch_taking(self) -> None:
+        """Watch what still waits in our buffer, after a close as well: that would wait for ever to send it."""
+        self.untaken = self.transport.get_write_buffer_size()
+        if self.untaken:
+            self.taken_at = self.loop.time()
+            if self.take_timer is None:
+                self._look_later()
+
+    def _look_later(self) -> None:
+        self.take_timer = self.loop.call_later(TAKE_SECONDS / _LOOKS, self._leave_if_untaken)
+
+    def _leave_if_untaken(self) -> None:
+        self.take_timer = None
+        untaken, now = self.transport.get_write_buffer_size(), self.loop.time()
+        if not untaken or not (self.flow.write_paused or self.transport.is_closing()):
+            return
+        if untaken < self.untaken:
+            self.untaken, self.taken_at = untaken, now
+        if now - self.taken_at < TAKE_SECONDS:
+            self._look_later()
+        else:
+            self.transport.abort()
+
+    def _stop_take_timer(self) -> None:
+        if self.take_timer is not None:
+            self.take_timer.cancel()
+            self.take_timer = None
 
     def _refuse(self, status: int) -> None:
         """Answer and close. While another response is under way there is nothing to answer: only to close."""

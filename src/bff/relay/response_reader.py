@@ -73,23 +73,25 @@ class ResponseReader:
             if isinstance(cause, ResourceAPIUnavailable):
                 raise cause from None
             self._broken(type(error).__name__)  # its text quotes what was sent
-        if self.complete and data[-1] in _LINE_END and self.reusable and not self._ends_with(data, begun=begun):
+        if self.reusable and data[-1] in _LINE_END and self._may_have_overrun(data, begun=begun):
             self.reusable = False
         if self._silent > _MAX_SILENT_BYTES and not self.complete:
             raise ResourceAPIUnavailable("the response head, or what is between two chunks, is too large")
 
-    def _ends_with(self, data: bytes, *, begun: bool) -> bool:
-        """Whether the response surely ends with these bytes, whose last is a line's: the tokenizer skips more mutely.
+    def _may_have_overrun(self, data: bytes, *, begun: bool) -> bool:
+        """Whether a line end may follow the response in these bytes, which end with one: the tokenizer skips it mutely.
 
-        ``begun``: its head had come before them.
+        ``begun``: the response's head had come before them.
         """
+        if not self.complete:
+            return False
         if not self.blocks or any(name == b"transfer-encoding" for name, _ in self.headers):
-            # A blank line ends it; one that could be the second of two ends nothing surely.
-            return data.endswith(_BLANK_LINE) and data[-5:-4] not in {b"", b"\r", b"\n"}
+            # A blank line ended it; one that could be the second of two is no sure end.
+            return not data.endswith(_BLANK_LINE) or data[-5:-4] in {b"", b"\r", b"\n"}
         length = len(self.blocks[-1])
         if not begun:
             length += data.find(_BLANK_LINE) + len(_BLANK_LINE)
-        return len(data) == length and (begun or data.startswith(b"HTTP/"))
+        return len(data) != length or not (begun or data.startswith(b"HTTP/"))
 
     def end(self) -> None:
         """The upstream will send nothing more: that ends a body without a length, and breaks any other response."""

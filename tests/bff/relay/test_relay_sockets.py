@@ -194,8 +194,7 @@ async def test_an_unread_answer_gives_its_connection_back(monkeypatch: pytest.Mo
         asks = PAGE + b"Cookie: " + cookie + b"\r\n"
         config = uvicorn_config(Front(relayed), host="127.0.0.1", port=0, drain_seconds=1)
         async with serving_here(config) as (port, _):
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.transport.pause_reading()
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
             writer.write(b"GET /api/large HTTP/1.1\r\n" + asks + b"\r\n")
             await upstream.arrived.wait()
             answer = await talk(port, b"GET /api/small HTTP/1.1\r\n" + asks + b"Connection: close\r\n\r\n")

@@ -31,7 +31,7 @@ from bff.gate.host import PublicName
 from bff.gate.speculation import refuse_speculative
 from bff.oidc.back_channel import open_back_channel
 from bff.oidc.relying_party import RelyingParty
-from bff.problems import problem_response
+from bff.problems import problem_response, row_of
 from bff.relay.callers import PRESENTED, Callers
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.fair_use import FairUse
@@ -118,6 +118,7 @@ def create_app(
         public_origin=settings.origin,
         clock=clock,
         fair_use=fair_use_of(settings),
+        status_of=lambda error: row_of(error).status,
         observe=metrics.relayed.observe,
         websockets=WebSocketUpstream(clock, max_connections=settings.relay.max_connections),
     )

@@ -12,6 +12,7 @@ import httpx
 
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.messages import Claims, Narrow, Refreshed, TokenSet
+from bff.problems import row_of
 from bff.relay.callers import Callers
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.fair_use import FairUse
@@ -148,6 +149,7 @@ class World:
             public_origin=ORIGIN,
             clock=self.clock,
             fair_use=fair_use,
+            status_of=lambda error: row_of(error).status,
             observe=lambda path, status, seconds: self.observed.append((path, status, seconds)),
         )
         self.state: dict[str, Any] = {}

@@ -164,6 +164,7 @@ def route_of(route: RouteSettings) -> Route:
         methods=frozenset(route.methods),
         token=route.token,
         antiforgery=route.antiforgery,
+        encoded_slash=route.encoded_slash,
         anonymous=route.anonymous,
         scope=route.scope,
         resource=route.resource,

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from bff.clock import Clock
-from bff.errors import BFFError, UpgradeRefused, UpstreamUnauthorized
+from bff.errors import BFFError, MalformedRequest, UpgradeRefused, UpstreamUnauthorized
 from bff.gate.antiforgery import Antiforgery
 from bff.relay.call import Call, Scope, Send
 from bff.relay.callers import PRESENTED, Callers, RelayVault
@@ -92,7 +92,11 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay one call; raise the BFFError that stopped it."""
-        path, query = canonical(scope["raw_path"]), canonical_query(scope["query_string"])
+        try:
+            path = canonical(scope["raw_path"])
+        except MalformedRequest:
+            path = self._routes.path_of(scope["raw_path"], scope.get("method", "GET"))
+        query = canonical_query(scope["query_string"])
         if scope["type"] == "websocket":
             route, target, crossed = self._upgrade(scope, path)
         elif scope["method"] == "OPTIONS":

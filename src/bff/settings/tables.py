@@ -318,6 +318,7 @@ class RouteSettings(Table):
     resource: str = ""
     audience: str = ""
     antiforgery: Literal["header", "fetch-metadata"] = "header"
+    encoded_slash: bool = False
     request_headers: tuple[str, ...] = ()
     response_headers: tuple[str, ...] = ()
     redirects: Literal["refuse", "pass"] = "refuse"

@@ -394,6 +394,19 @@ async def test_a_trace_goes_on(upstream: RawUpstream) -> None:
     assert dict(fields_of(answer))["traceparent"].startswith("00-c0ffee" + "0" * 26 + "-")
 
 
+@pytest.mark.req("F37")
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_an_id_with_a_slash_reaches_the_api_as_it_was_sent(upstream: RawUpstream, method: str) -> None:
+    """Where its route says ``encoded_slash``; without that it is malformed, as ever."""
+    relayed = world(upstream, encoded_slash=True)
+    signed_in = await relayed.sign_in()
+    answer = await relayed.call(b"/api/files/a%2Fb", method, signed_in)
+    assert answer.status == (200 if method == "GET" else 204)
+    assert [request.target for request in upstream.received] == [b"/api/files/a%2Fb"] * (method == "GET")
+    with pytest.raises(errors.MalformedRequest):
+        await world(upstream).call(b"/api/files/a%2Fb", method, signed_in)
+
+
 async def test_a_relayed_call_is_observed_once(upstream: RawUpstream) -> None:
     """Route, status and seconds of a finished call are reported; a refused one is not a relayed one."""
     relayed = world(upstream)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -35,6 +36,7 @@ from bff.problems import problem_response, row_of
 from bff.relay.callers import PRESENTED, Callers
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.fair_use import FairUse
+from bff.relay.hooks import HookedRelay, Hooks
 from bff.relay.relay import Relay
 from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
@@ -80,10 +82,15 @@ NAVIGATIONS = frozenset({"/bff/login", "/bff/callback", "/bff/logout/continue", 
 
 
 def create_app(
-    settings: BFFSettings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+    settings: BFFSettings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clock: Clock | None = None,
+    hooks: Hooks | None = None,
 ) -> BFF:
     """Wire the whole BFF. ``transport`` and ``clock`` are what a test replaces: the network and the time.
 
+    ``hooks`` are told of each relayed call, which no middleware sees.
     Returns a FastAPI to which a team may add routers; each route declares who may call it, or the start is refused.
     """
     clock = clock or SystemClock()
@@ -108,7 +115,7 @@ def create_app(
         upstream = picture.WatchedUpstream(upstream, journal)
     routes = RouteTable([route_of(route) for route in settings.route])
     client_tokens = ClientTokens(relying_party, clock)
-    relay = Relay(
+    relay = (Relay if hooks is None else partial(HookedRelay, hooks))(
         routes,
         antiforgery,
         vault,

@@ -128,8 +128,11 @@ class Relay:
         self._gate.check("websocket", "GET", scope["headers"])
         return route, target, crossing([field for field in scope["headers"] if field[0] != b"upgrade"], route)
 
-    async def _relay(self, call: Call) -> None:
-        """One request up, one response down, for as long as the browser waits for it; or a WebSocket, to its end."""
+    async def _relay(self, call: Call) -> int | None:
+        """One request up, one response down, for as long as the browser waits for it; or a WebSocket, to its end.
+
+        Answers with which status; None where the browser left first.
+        """
         began = self._clock.monotonic()
         try:
             if call.scope["type"] == "websocket":
@@ -138,13 +141,14 @@ class Relay:
                 with Presence(call.receive, self._watch) as presence:
                     status = await self._exchange(call, presence)
         except BrowserGone:
-            return
+            return None
         except BFFError as error:
             if self._observe is not None:
                 self._observe(call.route.path, self._status_of(error), self._clock.monotonic() - began)
             raise
         if self._observe is not None:
             self._observe(call.route.path, status, self._clock.monotonic() - began)
+        return status
 
     async def _exchange(self, call: Call, presence: Presence) -> int:
         """Ask, and ask once more with another token where the API refuses this one and nothing is lost by it."""

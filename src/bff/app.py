@@ -45,6 +45,7 @@ from bff.relay.websocket_upstream import WebSocketUpstream
 from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, sessions, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
+from bff.routes.reach import shadowed_pages, shadowed_routes
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.ending_watch import EndingWatch
@@ -147,8 +148,11 @@ def create_app(
         machines=settings.session.machines,
     )
     app.own_sessions = own_sessions
+    app.state.owned_by_relay = routes.owns
     app.state.journal = app.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
+    if shadowed := shadowed_pages(app.state.page, routes.owns):
+        raise ConfigurationError(shadowed)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
@@ -244,17 +248,14 @@ def _slides(scope: Scope) -> bool:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Refuse to start with a route that declares no policy; at the end, finish what is in flight, then close."""
+    """Refuse a route that declares no policy or is never asked; at the end, finish what is in flight, then close."""
     # Through every included router: app.routes itself names only what was added without one.
-    open_doors = sorted(
-        str(route.path)
-        for route in iter_route_contexts(app.routes)
-        if not has_policy(getattr(route, "dependant", None))
-    )
-    if open_doors:
-        raise ConfigurationError(
-            [f"{path}: no policy. Cure: depend on CurrentSession, or on public" for path in open_doors]
-        )
+    served = list(iter_route_contexts(app.routes))
+    open_doors = sorted(str(route.path) for route in served if not has_policy(getattr(route, "dependant", None)))
+    causes = [f"{path}: no policy. Cure: depend on CurrentSession, or on public" for path in open_doors]
+    causes += shadowed_routes({str(route.path) for route in served}, app.state.owned_by_relay)
+    if causes:
+        raise ConfigurationError(causes)
     app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
     app.state.key_watch.start()
     with suppress(SessionStoreUnavailable):  # then it is not ready yet, and says so

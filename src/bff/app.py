@@ -28,6 +28,7 @@ from bff.clock import Clock, SystemClock
 from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, SessionStoreUnavailable, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.gate.client_address import ClientAddress
+from bff.gate.front import FRONT, refuse_request, refuse_start
 from bff.gate.host import PublicName
 from bff.gate.speculation import refuse_speculative
 from bff.oidc.back_channel import open_back_channel
@@ -188,16 +189,18 @@ class BFF(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request through the house; see the drawing at the top of this file."""
+        state = scope.setdefault("state", {})
         if scope["type"] == "lifespan":
-            scope.setdefault("state", {})[UPGRADES] = self._relay.upgrades
-            return await super().__call__(scope, receive, send)
-        scope.setdefault("state", {})
+            state[UPGRADES] = self._relay.upgrades
+            return await (super().__call__(scope, receive, send) if FRONT in state else refuse_start(receive, send))
         token = trace_id.set(trace_id_of(scope["headers"]))
         relayed = self._relay.matches(scope)
         if self.journal is not None and scope["type"] == "http":
             send = picture.watched(self.journal, scope, send, relayed=relayed)
         answer = _Answer(scope, send, self._vault, self._tokens)
         try:
+            if FRONT not in state:
+                refuse_request()
             self._public_name.check(scope)
             refuse_speculative(scope)
             self._address.settle(scope)

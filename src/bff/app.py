@@ -77,8 +77,8 @@ from bff.wiring import (
 _log = get_logger("bff")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 ANSWERED = "bff.answered"
-# How often one address may end a session by front channel: that it knows a sid is all that such a request proves.
-FRAMES_PER_ADDRESS = "60/minute"
+# How often one address, and all together, may end a session by front channel: a request proves no more than a name.
+FRAMES_PER_ADDRESS, FRAMES_IN_ALL = "60/minute", "600/minute"
 # A browser arrives at these by navigation, so it gets a page to read; everything else gets a problem to parse.
 NAVIGATIONS = frozenset({"/bff/login", "/bff/callback", "/bff/logout/continue", "/bff/logged-out"})
 
@@ -143,7 +143,7 @@ def create_app(
         public_claims=settings.session.claims,
         endings=endings,
         authority_logouts=AuthorityLogouts(ledger, clock, absolute=settings.session.absolute),
-        frames=FairUse(per_address=FRAMES_PER_ADDRESS),
+        frames=FairUse(per_address=FRAMES_PER_ADDRESS, in_all=FRAMES_IN_ALL),
         framed_by=authority.logout_framed_by,
         own_sessions=own_sessions,
         machines=settings.session.machines,

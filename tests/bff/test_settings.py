@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.settings import BFFSettings, load_settings
+from bff.settings import BFFSettings, RouteSettings, load_settings
+from bff.wiring import route_of
 
 GOOD = """
 public_url = "https://app.example.org"
@@ -123,6 +124,16 @@ def test_what_lies_between_sound_tables_is_named_beside_their_neighbours_faults(
     causes = refused(write(text))
     assert any("route.0.timeout" in cause for cause in causes)
     assert any("session.machines" in cause for cause in causes)
+
+
+def test_every_key_of_a_route_reaches_the_relay() -> None:
+    """What the settings name, the relay's own route has, under the same name; each is handed on, not dropped."""
+    given = RouteSettings(path="/files/", upstream="http://localhost:1", encoded_slash=True, cacheable=True, timeout=7)
+    route = route_of(given)
+    assert {name for name in RouteSettings.model_fields if not hasattr(route, name)} == set()
+    for name in RouteSettings.model_fields:
+        told = getattr(given, name)
+        assert getattr(route, name) == (frozenset(told) if name.endswith(("headers", "methods")) else told), name
 
 
 @pytest.mark.req("ATK-42")

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request
 from fastapi.routing import iter_route_contexts
+from msgspec import Struct
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -43,7 +44,7 @@ from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
 from bff.relay.websocket import UPGRADES
 from bff.relay.websocket_upstream import WebSocketUpstream
-from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, sessions, user
+from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, probe, sessions, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
 from bff.routes.reach import shadowed_pages, shadowed_routes
@@ -159,7 +160,8 @@ def create_app(
     app.state.key_watch = key_watch
     used = (key_watch, endings, tokens, client_tokens, own_sessions, vault, upstream, http, ledger)
     app.state.closing = [one.aclose for one in used if one is not None]
-    for router in (login.router, logout.router, user.router, events.router, health.router, docs.router, picture.router):
+    ours = (login, logout, user, events, probe, health, docs, picture)
+    for router in (module.router for module in ours):
         app.include_router(router)
     if hears_the_authority(settings, ledger):
         app.include_router(authority_logouts.router)
@@ -220,12 +222,14 @@ class BFF(FastAPI):
             trace_id.reset(token)
 
 
-class _Answer:
+class _Answer(Struct, eq=False):
     """The way out: knows whether an answer has begun, and adds the session's cookies in that very instant (rule F2)."""
 
-    def __init__(self, scope: Scope, send: Send, vault: SessionVault, tokens: AccessTokens) -> None:
-        self._scope, self._send, self._vault, self._tokens = scope, send, vault, tokens
-        self.begun = False
+    _scope: Scope
+    _send: Send
+    _vault: SessionVault
+    _tokens: AccessTokens
+    begun: bool = False
 
     async def relayed(self, message: Message) -> None:
         """Pass on what the relay sends; it has decided about cookies itself."""

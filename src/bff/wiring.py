@@ -21,13 +21,14 @@ from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route import Route
 from bff.relay.upstream import Upstream
 from bff.routes.docs import ApiDocument
-from bff.session.cipher import KeyRing
+from bff.session.cipher import Cipher, KeyRing
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy
 from bff.session.ledger import Ledger, open_ledger
 from bff.session.limits import Limit, limits_of
 from bff.session.operator import Operator
 from bff.session.own_sessions import OwnSessions
+from bff.session.probe import Probe
 from bff.session.vault import CookieBudget, Lifetimes, SessionVault
 from bff.settings import AuthoritySettings, BFFSettings, RouteSettings
 
@@ -42,6 +43,13 @@ def ring_of(settings: BFFSettings, clock: Clock) -> KeyRing:
     """The keys that seal here; without a file they live as long as this process."""
     path = settings.session.keys_file
     return KeyRing.load(path, clock) if path else KeyRing.generate(clock)
+
+
+def probe_of(settings: BFFSettings, clock: Clock) -> Probe:
+    """What asks a running deployment of these settings, and proves that it may."""
+    policy = CookiePolicy.for_public_url(settings.origin)
+    cipher = Cipher(ring_of(settings, clock), clock, client_id=settings.authority.client_id, origin=policy.origin)
+    return Probe(cipher, policy)
 
 
 def vault_of(settings: BFFSettings, ledger: Ledger, clock: Clock, ring: KeyRing | None = None) -> SessionVault:

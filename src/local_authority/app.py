@@ -85,7 +85,8 @@ def _services(
     people = People(store, Attempts(clock), cost=options.password_cost)
     people.seed(assembly.people(options, configured, store, hint_key=assembly.own_secret(store, "login_hint")))
     sessions = Sessions(store, clock, seconds=options.lifetimes.session)
-    grants = Grants(store, clock, refresh_seconds=options.lifetimes.refresh_token)
+    overlap, seconds = options.refresh_overlap, options.lifetimes.refresh_token
+    grants = Grants(store, clock, refresh_seconds=seconds, overlap_seconds=overlap)
     return Services(
         options=options,
         clock=clock,

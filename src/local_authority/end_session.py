@@ -13,6 +13,7 @@ from local_authority.keys import Keys
 from local_authority.options import Options
 from local_authority.parameters import Parameters
 from local_authority.people import People
+from local_authority.secret_values import same
 from local_authority.sessions import Session
 
 
@@ -45,7 +46,7 @@ def read_end_session(parameters: Parameters, registry: Registry, keys: Keys, opt
 def means(asked: EndSessionRequest, session: Session, people: People) -> bool:
     """Whether the request proves that it means this session: by its ``sid``, or its person's ``login_hint`` claim."""
     if asked.sid is not None:
-        return asked.sid == session.sid
+        return same(asked.sid, session.sid)
     person = people.find(session.oid)
     return asked.client_id is not None and person is not None and asked.logout_hint == person.login_hint
 

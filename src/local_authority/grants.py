@@ -48,15 +48,20 @@ class RefreshToken(msgspec.Struct, frozen=True, kw_only=True):
     grant_id: str
     expires_at: float
     spent: bool = False
+    works_until: float = 0.0
 
 
 class Grants:
-    """The families, on disk. ``refresh_seconds`` is each refresh token's life from its own making (K-52)."""
+    """The families, on disk. ``refresh_seconds`` is each refresh token's life from its own making (K-52).
 
-    def __init__(self, store: Store, clock: Clock, *, refresh_seconds: int) -> None:
+    A spent one works on for ``overlap_seconds``: none by default, the strictest rotation there is.
+    """
+
+    def __init__(self, store: Store, clock: Clock, *, refresh_seconds: int, overlap_seconds: int = 0) -> None:
         self._store = store
         self._clock = clock
         self._refresh_seconds = refresh_seconds
+        self._overlap_seconds = overlap_seconds
 
     def issue_code(self, request: AuthorizationRequest, session: Session) -> str:
         """A code that lives 60 seconds (RFC 6749 4.1.2)."""
@@ -112,18 +117,22 @@ class Grants:
     def spend(self, refresh_token: str, *, client_id: str) -> Grant:
         """The grant behind a refresh token, which is spent by this: strict rotation (RFC 9700 4.14.2).
 
-        InvalidGrant where it is unknown, expired, revoked or another client's. One spent before ends its family.
+        InvalidGrant where it is unknown, expired, revoked or another client's. One spent before, and not just now where
+        rotation overlaps, ends its family.
         """
         record = self._store.get(RefreshToken, digest(refresh_token))
         grant = None if record is None else self._store.get(Grant, record.grant_id)
         if record is None or grant is None or grant.client_id != client_id:
             raise InvalidGrant("The refresh token is unknown, or it was issued to another client.")
-        if record.spent:
+        now = self._clock.now()
+        if record.spent and record.works_until <= now:
             self.revoke(grant.grant_id)
             raise InvalidGrant("The refresh token was used before; the grant is revoked.")
-        if grant.revoked or record.expires_at <= self._clock.now():
+        if grant.revoked or record.expires_at <= now:
             raise InvalidGrant("The refresh token has expired or was revoked.")
-        spent = msgspec.structs.replace(record, spent=True)
+        if record.spent:
+            return grant
+        spent = msgspec.structs.replace(record, spent=True, works_until=now + self._overlap_seconds)
         self._store.put(digest(refresh_token), spent, expires_at=record.expires_at + REUSE_WATCH_SECONDS)
         return grant
 

@@ -31,6 +31,7 @@ class Options:
 
     ``metadata_host`` names the one host that serves the metadata. ``data`` None keeps everything in memory.
     ``client_secret`` and ``client_secret_file`` belong to the BFF's registration; with neither, one is made.
+    ``refresh_overlap`` is for how many seconds a spent refresh token works on: a lost answer is forgiven.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +49,7 @@ class Options:
     client_secret: str | None = field(default=None, repr=False)
     client_secret_file: Path | None = None
     client_certificate_file: Path | None = None
+    refresh_overlap: int = 0
     password_cost: int = 2**14  # scrypt's N (RFC 7914 2); tests that sign in a thousand times take less
 
     @property

@@ -51,7 +51,7 @@ async def why_refused(house: House, tab: Tab) -> tuple[int, str | None]:
 def audited(result: Result) -> list[dict[str, Any]]:
     """The lines of the audit log among what the command said."""
     lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
-    return [line for line in lines if line["source"] == "bff.audit"]
+    return [line for line in lines if line.get("source") == "bff.audit"]  # a library may say something too
 
 
 def name_another_ledger(config: Path, ledger: str) -> None:

@@ -49,6 +49,22 @@ async def test_of_two_parallel_refreshes_one_loses_and_takes_the_winner_down(aut
     assert (await authority.refresh(winner.json()["refresh_token"])).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.req("F1")
+async def test_an_overlap_forgives_reuse_for_its_seconds_and_no_longer(clock: MovableClock) -> None:
+    """Counted from the first use, whatever comes later; each use gives a token that works, until reuse is reuse."""
+    authority = LocalAuthority(clock=clock, refresh_overlap=30)
+    token = (await authority.signed_in())["refresh_token"]
+    others = [(await authority.refresh(token)).json()["refresh_token"]]
+    for _ in range(2):
+        clock.advance(14)
+        others.append((await authority.refresh(token)).json()["refresh_token"])
+    assert len({token, *others}) == 4
+    assert (await authority.refresh(others[0])).status_code == 200
+    clock.advance(3)
+    assert (await authority.refresh(token)).json()["error"] == "invalid_grant"
+    assert (await authority.refresh(others[1])).json()["error"] == "invalid_grant"
+
+
 async def test_families_do_not_know_each_other(authority: LocalAuthority) -> None:
     """Reuse in one sign-in leaves the others alone."""
     one, other = await authority.signed_in(), await authority.signed_in()

@@ -33,6 +33,7 @@ class Deployment:
     port: int = field(default_factory=free_port)
     workers: int = 1
     access_token_seconds: int = 6
+    overlap_seconds: int = 0
     session: str = ""
     authority: str = ""
     _bff: subprocess.Popen[bytes] | None = None
@@ -57,8 +58,11 @@ class Deployment:
         """Start the peers, then the BFF."""
         write_keys(self.folder / "keys.json", (Key.generate(use_from=time.time() - 1000),))
         (self.folder / "bff.toml").write_text(self._settings(), encoding="utf-8")
-        secret, seconds = str(self.folder / "client-secret"), str(self.access_token_seconds)
-        command = [sys.executable, "-m", "tests.world.peers", str(self.port + 2), self.public_url, secret, seconds]
+        secret, seconds = (
+            str(self.folder / "client-secret"),
+            (str(self.access_token_seconds), str(self.overlap_seconds)),
+        )
+        command = [sys.executable, "-m", "tests.world.peers", str(self.port + 2), self.public_url, secret, *seconds]
         self._peers = self._run(command, "peers.log")
         self._await(self._peers, f"{self.issuer}/.well-known/openid-configuration", "peers.log")
         self.start_bff()

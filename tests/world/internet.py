@@ -59,9 +59,7 @@ class Internet(httpx.AsyncBaseTransport):
         app = self.hosts.get(origin)
         if app is None:
             raise httpx.ConnectError("connection refused", request=request)
-        stream = request.stream
-        assert isinstance(stream, httpx.AsyncByteStream)
-        body = b"".join([chunk async for chunk in stream])
+        body = _Body(request)
         try:
             async with asyncio.timeout(request.extensions.get("timeout", {}).get("read")):
                 response = await _call(app, request, body)
@@ -70,7 +68,8 @@ class Internet(httpx.AsyncBaseTransport):
         if origin in self.clocks:
             response.headers["date"] = formatdate(self.clocks[origin].now(), usegmt=True)
         headers = tuple(request.headers.raw)
-        self.exchanges.append(Exchange(request.method, str(request.url), headers, body, response))
+        await body.rest()
+        self.exchanges.append(Exchange(request.method, str(request.url), headers, bytes(body.read), response))
         return response
 
     def to(self, origin: str, method: str | None = None) -> list[Exchange]:
@@ -105,16 +104,37 @@ class HeldAnswers:
             await send(message)
 
 
-async def _call(app: AsgiApp, request: httpx.Request, body: bytes) -> httpx.Response:
+class _Body:
+    """A request's body: in one piece where it is one, else as it comes, so that a slow one is slow."""
+
+    def __init__(self, request: httpx.Request) -> None:
+        stream = request.stream
+        assert isinstance(stream, httpx.AsyncByteStream)
+        self._chunks, self._is_whole = aiter(stream), isinstance(stream, httpx.ByteStream)
+        self.ended, self.read = False, bytearray()
+
+    async def next(self) -> bytes:
+        """The next piece; ``ended`` says whether it was the last."""
+        chunk: bytes = await anext(self._chunks, b"")
+        self.ended = self._is_whole or not chunk
+        self.read += chunk
+        return chunk
+
+    async def rest(self) -> None:
+        """Take what nobody has asked for."""
+        while not self.ended:
+            await self.next()
+
+
+async def _call(app: AsgiApp, request: httpx.Request, body: _Body) -> httpx.Response:
     """One request to one application, with the header names and the path's bytes just as they were sent."""
-    sent = [{"type": "http.request", "body": body, "more_body": False}]
     gone = asyncio.Event()
     start: dict[str, Any] = {}
     chunks: list[bytes] = []
 
     async def receive() -> dict[str, Any]:
-        if sent:
-            return sent.pop()
+        if not body.ended:
+            return {"type": "http.request", "body": await body.next(), "more_body": not body.ended}
         await gone.wait()
         return {"type": "http.disconnect"}
 

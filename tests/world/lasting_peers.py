@@ -1,6 +1,7 @@
 """``peers``, whose authority keeps what it knows in a folder, and lets its access tokens' life be changed.
 
-``python -m tests.world.lasting_peers PORT BFF_URL SECRET_FILE SECONDS FOLDER``; ``POST /world/lifetime/SECONDS``.
+``python -m tests.world.lasting_peers PORT BFF_URL SECRET_FILE SECONDS FOLDER [OVERLAP]``;
+``POST /world/lifetime/SECONDS``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class LastingPeers(Peers):
         await super()._control(words, send)
 
 
-def main(port: str, bff_url: str, secret_file: str, access_token_seconds: str, folder: str) -> None:
+def main(
+    port: str, bff_url: str, secret_file: str, access_token_seconds: str, folder: str, overlap_seconds: str = "0"
+) -> None:
     """Serve until SIGTERM."""
     lifetimes = ChangingLifetimes(int(access_token_seconds))
     options = Options(
@@ -48,6 +51,7 @@ def main(port: str, bff_url: str, secret_file: str, access_token_seconds: str, f
         bff_url=bff_url,
         client_secret_file=Path(secret_file),
         lifetimes=cast("Lifetimes", lifetimes),
+        refresh_overlap=int(overlap_seconds),
         password_cost=2,
         data=Path(folder),
     )

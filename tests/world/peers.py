@@ -1,8 +1,8 @@
 """The local authority and an API as one process, which a test can tell to be late or to hold its answers back.
 
-``python -m tests.world.peers PORT BFF_URL SECRET_FILE SECONDS``. What is held decides where a BFF that is killed
-meanwhile stood: ``metadata`` before its refresh token was sent, ``token`` after it was spent and before the answer,
-``api`` after the successor became durable and before the browser heard of it.
+``python -m tests.world.peers PORT BFF_URL SECRET_FILE SECONDS [OVERLAP]``. What is held decides where a BFF that
+is killed meanwhile stood: ``metadata`` before its refresh token was sent, ``token`` after it was spent and before the
+answer, ``api`` after the successor became durable and before the browser heard of it.
 """
 
 from __future__ import annotations
@@ -108,13 +108,14 @@ async def _answer(send: Send, members: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": json.dumps(members).encode()})
 
 
-def main(port: str, bff_url: str, secret_file: str, access_token_seconds: str) -> None:
-    """Serve until SIGTERM."""
+def main(port: str, bff_url: str, secret_file: str, access_token_seconds: str, overlap_seconds: str = "0") -> None:
+    """Serve until SIGTERM; a spent refresh token works on for the last of these seconds."""
     options = Options(
         port=int(port),
         bff_url=bff_url,
         client_secret_file=Path(secret_file),
         lifetimes=Lifetimes(access_token=int(access_token_seconds)),
+        refresh_overlap=int(overlap_seconds),
         password_cost=2,
     )
     peers: Any = Peers(create_app(options))

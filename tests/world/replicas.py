@@ -193,8 +193,8 @@ class Replicas(Deployment):
 
     def _peers_command(self, port: int, data: str) -> list[str]:
         secret, folder = str(self.folder / "client-secret"), str(self.folder / data)
-        seconds = str(self.access_token_seconds)
-        return [sys.executable, "-m", "tests.world.lasting_peers", str(port), self.public_url, secret, seconds, folder]
+        words = (self.public_url, secret, str(self.access_token_seconds), folder, str(self.overlap_seconds))
+        return [sys.executable, "-m", "tests.world.lasting_peers", str(port), *words]
 
     def _settings(self) -> str:
         stored = 'store = "redis"' if self.mode == "sessions" else 'ledger = "redis"'

@@ -46,9 +46,9 @@ async def examine(
     findings += check_replicas(settings)
     findings.append(await check_cookie_budget(settings, clock))
     findings += [finding async for finding in check_upstreams(settings, transport)]
-    findings += check_proxy_settings(settings)
+    findings += check_proxy_settings(settings, running=running)
     if running:
-        findings += await check_running(settings, transport)
+        findings += await check_running(settings, transport, clock)
     return findings
 
 

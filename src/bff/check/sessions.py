@@ -27,7 +27,7 @@ _SIZES: Final = {"entra-external-id": (1_100, 1_400, 900), "generic": (900, 700,
 async def check_cookie_budget(settings: BFFSettings, clock: Clock) -> Finding:
     """Seal a session of this kind of server's tokens, and measure its cookies (rule F21)."""
     if settings.session.store == "redis":
-        return passed("cookie budget", "the browser holds a ticket of 82 bytes, whatever the tokens weigh.")
+        return passed("cookie budget", "the browser holds a ticket of 108 bytes, whatever the tokens weigh.")
     ledger = open_ledger("memory", clock)
     vault = vault_of(settings, ledger, clock)
     try:

@@ -15,7 +15,7 @@ cannot send it), Sec-Fetch-Site (a page cannot forge it; old browsers do not sen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from bff.errors import (
@@ -26,6 +26,7 @@ from bff.errors import (
     MethodNotAllowed,
     SpeculativeRequest,
 )
+from bff.fields import fields_of
 from bff.gate.speculation import PURPOSES, is_speculative
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -37,7 +38,7 @@ _WATCHED = PURPOSES | {b"x-csrf", b"sec-fetch-site", b"origin", b"sec-fetch-mode
 # Where a guess of the browser would act on a session. A speculative read of a page or an image harms nobody.
 _UNSPECULATIVE = frozenset({"header", "websocket", "navigation", "callback", "ticket"})
 
-Signals = dict[bytes, bytes]
+Signals = Mapping[bytes, bytes]
 
 
 class Antiforgery:
@@ -61,11 +62,10 @@ class Antiforgery:
         MalformedRequest for a repeated signal, SpeculativeRequest for prefetch and prerender, KeyError for a kind that
         the table does not have.
         """
-        watched = [field for field in headers if field[0] in _WATCHED]
-        signals = dict(watched)
-        if len(signals) != len(watched):
+        signals = fields_of(headers)
+        if not signals.repeated.isdisjoint(_WATCHED):
             raise MalformedRequest("a field that says where the call comes from came twice")
-        if not PURPOSES.isdisjoint(signals) and kind in _UNSPECULATIVE and is_speculative(watched):
+        if not PURPOSES.isdisjoint(signals) and kind in _UNSPECULATIVE and is_speculative(signals.items()):
             raise SpeculativeRequest
         self._rules[kind](method, signals)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bff.errors import MalformedRequest, MisdirectedRequest
+from bff.fields import fields_of
 
 # Asked by machines that know an address and no name; they answer nothing about anybody.
 PROBES: Final = frozenset({b"/livez", b"/readyz", b"/metrics"})
@@ -20,8 +21,8 @@ class PublicName:
 
     def check(self, scope: Mapping[str, Any]) -> None:
         """Pass, or raise MisdirectedRequest (MalformedRequest where there is not exactly one Host). Probes pass."""
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1:
+        host = fields_of(scope["headers"]).only(b"host")
+        if host is None:
             raise MalformedRequest("not exactly one Host")
-        if hosts[0] != self._authority and scope["raw_path"] not in PROBES:
+        if host != self._authority and scope["raw_path"] not in PROBES:
             raise MisdirectedRequest(f"asked for another host than {self._authority.decode()}")

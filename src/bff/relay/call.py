@@ -12,7 +12,7 @@ from bff.relay.headers import Crossing, Headers, outgoing
 from bff.relay.presence import Receive
 from bff.relay.route import Route
 from bff.telemetry.logs import trace_id
-from bff.telemetry.traces import new_span_id, trace_id_of
+from bff.telemetry.traces import new_span_id, new_trace_id
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -46,5 +46,5 @@ class Call(Struct, frozen=True):
 def _new_traceparent() -> bytes:
     """Continue this request's own trace id where one was set, else begin one (W3C Trace Context 3.2)."""
     known = trace_id.get()
-    trace = known if len(known) == _TRACE_DIGITS else trace_id_of([])
+    trace = known if len(known) == _TRACE_DIGITS else new_trace_id()
     return f"00-{trace}-{new_span_id()}-01".encode("ascii")

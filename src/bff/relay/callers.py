@@ -8,7 +8,6 @@ from math import inf
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from bff.errors import NoSession, SessionChanged
 from bff.oidc.messages import Narrow, TokenSet
@@ -16,7 +15,7 @@ from bff.relay.client_tokens import ClientTokens
 from bff.relay.headers import Crossing
 from bff.relay.route import Route
 from bff.relay.second_chance import SecondChances, speaks_of_the_token
-from bff.session.cookies import Jar, SetCookie
+from bff.session.cookies import Jar, Jars, SetCookie
 from bff.session.model import Session
 from bff.session.vault import Presented
 
@@ -97,12 +96,13 @@ class Callers:
         self, vault: RelayVault, tokens: RelayTokens, client_tokens: ClientTokens, chances: SecondChances
     ) -> None:
         self._vault, self._tokens, self._client_tokens, self._chances = vault, tokens, client_tokens, chances
+        self._jars = Jars()
 
     async def of(self, scope: MutableMapping[str, Any], route: Route, crossed: Crossing) -> Caller:
         """The caller; raises a SessionError, or Unavailable where no token can be had."""
         if route.token == "none":  # noqa: S105 — the name of a policy
             return _NOBODY
-        presented = await self._vault.find_session(Jar.read(scope["headers"]), bodiless=not crossed.has_body)
+        presented = await self._vault.find_session(self._jars.read(scope["headers"]), bodiless=not crossed.has_body)
         scope.setdefault("state", {})[PRESENTED] = presented
         try:
             session = presented.require()
@@ -116,21 +116,23 @@ class Callers:
             raise SessionChanged
         mark = presented.marks.sid if presented.marks is not None else None
         if route.token == "client":  # noqa: S105 — the name of a policy
-            return _carrying(Caller(presented, mark=mark, ours=True), await self._client_tokens.token(route))
+            return _carrying(await self._client_tokens.token(route), presented, mark, ours=True)
         if route.narrow is not None:
-            return _carrying(Caller(presented, mark=mark), await self._tokens.fresh_for(presented, route.narrow))
-        return _carrying(Caller(presented, mark=mark), (await self._tokens.fresh(presented)).tokens)
+            return _carrying(await self._tokens.fresh_for(presented, route.narrow), presented, mark)
+        return _carrying((await self._tokens.fresh(presented)).tokens, presented, mark)
 
     async def again(self, route: Route, caller: Caller, challenge: str) -> Caller | None:
         """The same caller with another token than the one that an API refused; None where none may or can be had."""
         if caller.token is None or not speaks_of_the_token(challenge):
             return None
         tokens = await (self._our_other(route, caller.token) if caller.ours else self._other(route, caller))
-        return None if tokens is None or tokens.access_token == caller.token else _carrying(caller, tokens)
+        if tokens is None or tokens.access_token == caller.token:
+            return None
+        return _carrying(tokens, caller.presented, caller.mark, ours=caller.ours)
 
     async def _stranger(self, route: Route, presented: Presented) -> Caller:
         if route.anonymous:
-            return _carrying(Caller(presented, ours=True), await self._client_tokens.token(route))
+            return _carrying(await self._client_tokens.token(route), presented, None, ours=True)
         if route.token == "user_or_none":  # noqa: S105 — the name of a policy
             return Caller(presented)
         raise NoSession
@@ -157,5 +159,5 @@ class Callers:
         return await self._client_tokens.token(route)
 
 
-def _carrying(caller: Caller, tokens: TokenSet) -> Caller:
-    return replace(caller, token=tokens.access_token, expires_at=tokens.expires_at)
+def _carrying(tokens: TokenSet, presented: Presented | None, mark: bytes | None, *, ours: bool = False) -> Caller:
+    return Caller(presented, tokens.access_token, mark, tokens.expires_at, ours)

@@ -7,11 +7,12 @@ H-2: no ``Via`` and no ``Forwarded`` is sent. The upstream learns the browser's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
 from bff.errors import MalformedRequest, ResourceAPIUnavailable, UpgradeRefused
+from bff.fields import Fields, fields_of
 from bff.relay import header_names as names
 from bff.relay.location import paging_links, rewritten
 from bff.relay.route import Route
@@ -41,7 +42,14 @@ _CONTROLS = bytes({*range(0x20), 0x7F} - {0x09})
 _BODILESS = frozenset({204, 304})
 _REQUEST_SINGLE, _RESPONSE_SINGLE = names.REQUEST_SINGLE, names.RESPONSE_SINGLE
 _NOMINATES_NOTHING = frozenset({b"keep-alive", b"close"})
+_JUDGED = frozenset({b"location", b"link", b"www-authenticate"})
 _NONE: frozenset[bytes] = frozenset()
+
+
+def ends_a_line(text: bytes) -> bool:
+    """Whether a text that becomes part of a head would end its line early, or be cut short (ATK-37)."""
+    # find, not in: "bytes in bytes" first tries the needle as a number, and its TypeError costs more than the search.
+    return text.find(b"\r") >= 0 or text.find(b"\n") >= 0 or text.find(b"\0") >= 0
 
 
 class Crossing(Struct, frozen=True):
@@ -63,30 +71,23 @@ class Crossing(Struct, frozen=True):
         return f"Crossing(has_body={self.has_body})"
 
 
-def crossing(raw: Iterable[tuple[bytes, bytes]], route: Route) -> Crossing:
+def crossing(raw: Headers, route: Route) -> Crossing:
     """Read a request's head once. ``raw`` is ASGI's: lower-case names, raw values.
 
     Raises MalformedRequest for repeated singletons, double framing and a nominated security header, and UpgradeRefused.
     """
-    kept: Headers = []
-    noticed: dict[bytes, list[bytes]] = {}
-    singles: set[bytes] = set()
-    crossing_names = route.crossing_names
-    for field in raw:
-        name = field[0]
-        if name in crossing_names:
-            if name in _REQUEST_SINGLE:
-                if name in singles:
-                    raise MalformedRequest(f"{name.decode()} came twice")
-                singles.add(name)
-            kept.append(field)
-        elif name in _NOTICED:
-            noticed.setdefault(name, []).append(field[1])
-    return _understood(kept, noticed) if noticed else Crossing(kept, False, 0, None, None, True)  # noqa: FBT003 — a plain GET
+    crossing_names, fields = route.crossing_names, fields_of(raw)
+    kept = [field for field in raw if field[0] in crossing_names]
+    if fields.repeated:
+        for name in fields.repeated & crossing_names & _REQUEST_SINGLE:
+            raise MalformedRequest(f"{name.decode()} came twice")
+    if _NOTICED.isdisjoint(fields):
+        return Crossing(kept, False, 0, None, None, True)  # noqa: FBT003 — a plain GET
+    return _understood(kept, fields, [value for name, value in raw if name == b"connection"])
 
 
-def _understood(kept: Headers, noticed: dict[bytes, list[bytes]]) -> Crossing:
-    nominated = _nominated(noticed.get(b"connection", ()))
+def _understood(kept: Headers, noticed: Fields, connection: Sequence[bytes]) -> Crossing:
+    nominated = _nominated(connection)
     if b"upgrade" in nominated and b"upgrade" in noticed:
         raise UpgradeRefused
     if nominated:
@@ -120,39 +121,38 @@ def outgoing(crossed: Crossing, route: Route, ours: Headers, *, client: str | No
 def returned(headers: Headers, status: int, route: Route, target: bytes) -> Headers:
     """What of an upstream's response head the browser gets, and what we add to it.
 
-    ``target`` is the path that was asked for. Raises ResourceAPIUnavailable where a singleton came twice, a value holds
-    a control character, or Location leads off this site.
+    ``headers`` have lower-case names; ``target`` is the path that was asked for. Raises ResourceAPIUnavailable where a
+    singleton came twice, a value holds a control character, or Location leads off this site.
     """
     kept: Headers = []
-    seen: set[bytes] = set()
-    kind, nominating, returned_names = b"", [], route.returned_names
-    for given, value in headers:
-        name = given.lower()
-        if name not in returned_names:
-            if name == b"connection":
-                nominating.append(value)
-                continue
-            value = _judged(name, value, route, target)  # noqa: PLW2901 — it is the same field
-            if not value:
-                continue
-        if name in _RESPONSE_SINGLE:
-            if name in seen:
-                raise ResourceAPIUnavailable(f"{name.decode()} came twice")
-            seen.add(name)
-            kind = value if name == b"content-type" else kind
-        kept.append((name, value))
-    return _completed(_without(kept, _nominated(nominating), status), kind, route)
+    nominating, returned_names = [], route.returned_names
+    for field in headers:
+        name = field[0]
+        if name in returned_names:
+            kept.append(field)
+        elif name == b"connection":
+            nominating.append(field[1])
+        elif name in _JUDGED:
+            value = _judged(name, field[1], route, target)
+            if value:
+                kept.append((name, value))
+        elif name.startswith(names.RATE_LIMIT):
+            kept.append(field)
+    fields = Fields.read(kept)
+    for name in fields.repeated & _RESPONSE_SINGLE:
+        raise ResourceAPIUnavailable(f"{name.decode()} came twice")
+    return _completed(_without(kept, _nominated(nominating), status), fields.get(b"content-type", b""), route)
 
 
 def _judged(name: bytes, value: bytes, route: Route, target: bytes) -> bytes:
-    """The value of a field that is in no list, as the browser may see it; empty where it may not."""
+    """The value of a field that no list lets through as it is, as the browser may see it; empty where it may not."""
     if name == b"location":
         return rewritten(value, route, target)
     if name == b"link":
         return paging_links(value, route, target)
     if name == b"www-authenticate":  # any other scheme opens a password box on our origin
         return value if _BEARER.match(value) else b""
-    return value if name.startswith(names.RATE_LIMIT) else b""
+    return value
 
 
 def bearer_challenge(headers: Headers) -> str:
@@ -196,7 +196,7 @@ def _refuse_nominated_security(nominated: frozenset[bytes]) -> None:
             raise MalformedRequest("Connection nominates a field that carries security")
 
 
-def _framing(noticed: dict[bytes, list[bytes]]) -> tuple[int | None, bool]:
+def _framing(noticed: Fields) -> tuple[int | None, bool]:
     """Return the declared length and whether there is a body at all (RFC 9112 6.3)."""
     coding, declared = _only(noticed, b"transfer-encoding"), _only(noticed, b"content-length")
     if coding is not None:
@@ -210,10 +210,7 @@ def _framing(noticed: dict[bytes, list[bytes]]) -> tuple[int | None, bool]:
     return int(declared), int(declared) > 0
 
 
-def _only(noticed: dict[bytes, list[bytes]], name: bytes) -> bytes | None:
-    found = noticed.get(name)
-    if found is None:
-        return None
-    if len(found) > 1:
+def _only(noticed: Fields, name: bytes) -> bytes | None:
+    if name in noticed.repeated:
         raise MalformedRequest(f"{name.decode()} came twice")
-    return found[0]
+    return noticed.get(name)

@@ -7,10 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from msgspec import Struct
+
 from bff.clock import Clock, SystemClock
 from bff.errors import ResourceAPIUnavailable
 from bff.relay.connection import UpstreamConnection
 from bff.relay.event_stream import is_event_stream
+from bff.relay.headers import ends_a_line
 from bff.relay.pool import ConnectionPool
 from bff.relay.request_body import RequestBody
 from bff.relay.response_reader import ResponseReader
@@ -47,25 +50,23 @@ class HttptoolsUpstream:
 
     def pool_of(self, route: Route) -> ConnectionPool:
         """The connections to this route's upstream."""
-        address = route.address
-        key = (address.scheme, address.host, address.port, route.ca_file)
-        pool = self._pools.get(key)
+        pool = self._pools.get(route.upstream_key)
         if pool is None:
+            address = route.address
             tls = trust(address.scheme, route.ca_file) if address.scheme == "https" else None
-            pool = self._pools[key] = ConnectionPool(address, tls, self._clock.monotonic, cap=self._cap)
+            pool = self._pools[route.upstream_key] = ConnectionPool(address, tls, self._clock.monotonic, cap=self._cap)
         return pool
 
 
-class Exchange:
+class Exchange(Struct, eq=False):
     """One request and its response on one connection; also the iterator over the response's body."""
 
-    __slots__ = ("_block_seconds", "_connection", "_pool", "_request", "_seconds", "_sending", "_stream_idle")
-
-    def __init__(self, pool: ConnectionPool, route: Route, request: UpstreamRequest) -> None:
-        self._pool, self._seconds, self._stream_idle, self._request = pool, route.timeout, route.stream_idle, request
-        self._block_seconds = self._seconds
-        self._connection: UpstreamConnection | None = None
-        self._sending: asyncio.Task[None] | None = None
+    _pool: ConnectionPool
+    _route: Route
+    _request: UpstreamRequest
+    _connection: UpstreamConnection | None = None
+    _sending: asyncio.Task[None] | None = None
+    _is_stream: bool = False
 
     async def __aenter__(self) -> UpstreamResponse:
         """Send, and wait for the head."""
@@ -87,7 +88,7 @@ class Exchange:
             raise
         whole = self._connection.take() if self._connection is not None and reader.complete else None
         if whole is None and is_event_stream(reader.headers):
-            self._block_seconds = self._stream_idle
+            self._is_stream = True
         sending = self._sending is not None and not self._sending.done()
         return UpstreamResponse(
             status=reader.status, headers=reader.headers, body=self, whole=whole, request_under_way=sending
@@ -105,7 +106,7 @@ class Exchange:
 
     @property
     def _connect_seconds(self) -> float:
-        return min(self._seconds, MAX_CONNECT_SECONDS)
+        return min(self._route.timeout, MAX_CONNECT_SECONDS)
 
     def __aiter__(self) -> Exchange:
         return self
@@ -114,7 +115,7 @@ class Exchange:
         """The next bytes of the body."""
         if self._connection is None:
             raise StopAsyncIteration
-        block = await self._connection.block(self._block_seconds)
+        block = await self._connection.block(self._route.stream_idle if self._is_stream else self._route.timeout)
         if not block:
             raise StopAsyncIteration
         return block
@@ -123,7 +124,7 @@ class Exchange:
         self._connection = connection
         reader = connection.begin(self._request.method, head)
         if self._request.body is None:
-            connection.wrote(self._seconds)
+            connection.wrote(self._route.timeout)
         else:
             self._sending = asyncio.create_task(self._send(connection, self._request.body))
             self._sending.add_done_callback(lambda sending: self._sent(sending, connection))
@@ -131,7 +132,7 @@ class Exchange:
 
     async def _send(self, connection: UpstreamConnection, body: RequestBody) -> None:
         """Send the body beside the response, which may begin, and end, before all of it is sent (RFC 9112 9.5)."""
-        chunked, seconds = body.length is None, self._seconds
+        chunked, seconds = body.length is None, self._route.timeout
         async for block in body:
             await connection.send(b"%x\r\n%b\r\n" % (len(block), block) if chunked else block, seconds)
         if chunked:
@@ -143,7 +144,7 @@ class Exchange:
         if isinstance(error, Exception):
             connection.fail(error)
         elif not sending.cancelled():
-            connection.wrote(self._seconds)
+            connection.wrote(self._route.timeout)
 
     def _may_repeat(self, connection: UpstreamConnection) -> bool:
         """Rule F39: only what changes nothing, and was asked on a connection that the upstream had given up."""
@@ -157,10 +158,10 @@ class Exchange:
 
 def _head(request: UpstreamRequest) -> bytes:
     """The request's head. A field that would end its line early never leaves (ATK-37)."""
-    fields = [*request.headers, *framing(request)]
-    asked = b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.target)
-    head = b"\r\n".join([asked, *map(b": ".join, fields), b"\r\n"])
-    lines_ended = len(fields) + 2
-    if head.count(b"\r") != lines_ended or head.count(b"\n") != lines_ended or b"\0" in head:
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.target)]
+    lines += map(b": ".join, request.headers)
+    lines += map(b": ".join, framing(request))
+    if ends_a_line(b"".join(lines)):
         raise ResourceAPIUnavailable("a field holds a byte that no field has")
-    return head
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)

@@ -56,7 +56,8 @@ class HttpxUpstream:
             if is_event_stream(response.headers.raw):
                 limits["read"] = route.stream_idle  # httpcore looks at this very dictionary when it reads the body
             async with aclosing(_body(response)) as body:
-                yield UpstreamResponse(status=response.status_code, headers=response.headers.raw, body=body)
+                headers = [(name.lower(), value) for name, value in response.headers.raw]
+                yield UpstreamResponse(status=response.status_code, headers=headers, body=body)
         finally:
             await response.aclose()
 

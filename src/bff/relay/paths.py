@@ -35,11 +35,12 @@ def canonical(raw_path: bytes, *, encoded_slash: bool = False) -> bytes:
     """
     if not raw_path.startswith(b"/"):
         raise MalformedRequest("path does not begin with a slash")
-    if b"%" in raw_path:
+    # find, not in: "bytes in bytes" first tries the needle as a number, and its TypeError costs more than the search.
+    if raw_path.find(b"%") >= 0:
         _refuse_deceptive_triplets(raw_path, encoded_slash=encoded_slash)
-    elif raw_path.translate(None, _PLAIN) or b"//" in raw_path:
+    elif raw_path.translate(None, _PLAIN) or raw_path.find(b"//") >= 0:
         raise MalformedRequest("path has an empty segment or a byte that no path has")
-    if b"/." in raw_path and not _DOTS.isdisjoint(raw_path.split(b"/")):
+    if raw_path.find(b"/.") >= 0 and not _DOTS.isdisjoint(raw_path.split(b"/")):
         raise MalformedRequest("path has a dot segment")
     return raw_path
 

@@ -71,8 +71,8 @@ class ConnectionPool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """The exchange is over: keep the connection if it is good, else close it."""
-        connection.idle_since = now = self._now()
-        if connection.finish() and connection in self._connections and not self._outlived(connection, now):
+        connection.idle_since = self._now()
+        if connection.finish() and connection in self._connections:  # its age is asked when it is taken again
             self._idle[connection] = None
         else:
             connection.abort()

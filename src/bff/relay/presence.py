@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+from msgspec import Struct
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 TICK_SECONDS: Final = 0.1
@@ -41,20 +43,19 @@ class Watch:
         self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._look) if waiting else None
 
 
-class Presence:
+class Presence(Struct, eq=False):
     """Ends its block with BrowserGone when ASGI says ``http.disconnect``, whatever the block is waiting for.
 
     ``watch`` starts the watch; until then somebody else reads the request body from ``receive``, and hears it there.
     """
 
-    __slots__ = ("_cancelling", "_gone", "_listener", "_receive", "_task", "_watch", "watched")
-
-    def __init__(self, receive: Receive, watch: Watch) -> None:
-        self._receive: Receive | None = receive
-        self._watch, self.watched = watch, False
-        self._listener: asyncio.Task[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
-        self._gone, self._cancelling = False, 0
+    _receive: Receive | None
+    _watch: Watch
+    watched: bool = False
+    _listener: asyncio.Task[None] | None = None
+    _task: asyncio.Task[Any] | None = None
+    _gone: bool = False
+    _cancelling: int = 0
 
     def __enter__(self) -> Self:
         """Enter the block that a departure ends."""

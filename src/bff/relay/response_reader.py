@@ -11,11 +11,13 @@ from typing import Final
 import httptools
 
 from bff.errors import ResourceAPIUnavailable
+from bff.fields import LOWER, Fields
 from bff.relay.headers import Headers
 from bff.relay.upstream import FINAL_STATUSES, MAX_HEAD_BYTES, MAX_HEAD_FIELDS
 
 _BODILESS: Final = frozenset({204, 304})
 _INTERIM: Final = frozenset({100, *range(102, 200)})  # 101 would make this connection speak something else
+_SURELY_SMALL: Final = MAX_HEAD_BYTES - MAX_HEAD_FIELDS  # a field is counted with a space that it may not have
 # Between two blocks of a body: chunk extensions and trailers, which are of no use to anybody here.
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
 _LINE_END: Final = b"\r\n"
@@ -30,7 +32,6 @@ class ResponseReader:
     """
 
     __slots__ = (
-        "_head_bytes",
         "_head_only",
         "_parser",
         "_silent",
@@ -44,10 +45,13 @@ class ResponseReader:
         "until_close",
     )
 
+    # What httptools asks of whoever listens. A name that is missing costs it an AttributeError for each response.
+    on_status = on_chunk_header = on_chunk_complete = None
+
     def __init__(self, method: str) -> None:
         self.headers: Headers = []
         self.blocks: list[bytes] = []
-        self.status = self.held = self._head_bytes = self._silent = 0
+        self.status = self.held = self._silent = 0
         self.begun = self.complete = self.reusable = self.until_close = False
         self._head_only = method == "HEAD"
         self._parser = httptools.HttpResponseParser(self)
@@ -128,10 +132,10 @@ class ResponseReader:
         """Count and keep a field of the head; what comes later is a trailer, and dropped."""
         if self.begun:
             return
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) == MAX_HEAD_FIELDS:
+        headers = self.headers
+        if len(headers) == MAX_HEAD_FIELDS:
             raise ResourceAPIUnavailable("the response head is too large")
-        self.headers.append((name.lower(), value.rstrip(b" \t")))
+        headers.append((LOWER.get(name) or name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head: interim ones are skipped, the final one decides how the body ends."""
@@ -142,30 +146,36 @@ class ResponseReader:
             return
         if status not in FINAL_STATUSES:
             raise ResourceAPIUnavailable("no final status")
+        if self._silent > _SURELY_SMALL:
+            self._count_fields()
         self.status = status
         self._judge_framing(self._parser.get_http_version())
         self.begun = True
         self._silent = 0
 
+    def _count_fields(self) -> None:
+        """Count the bytes of a head that may be too large; of interim ones only what arrived with them is bounded."""
+        if sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise ResourceAPIUnavailable("the response head is too large")
+
     def _judge_framing(self, version: str) -> None:
-        lengths, codings, closes = 0, [], version == "1.0"
-        for name, value in self.headers:
-            if name == b"content-length":
-                lengths += 1
-            elif name == b"transfer-encoding":
-                codings.append(value.lower())
-            elif name == b"connection" and b"close" in value.lower():
-                closes = True
         if version not in {"1.1", "1.0"}:
             raise ResourceAPIUnavailable("another version of HTTP")
-        if codings and (codings != [b"chunked"] or version == "1.0" or lengths):
-            raise ResourceAPIUnavailable("the response is framed in two ways, or in one that is unknown")
+        fields = Fields.read(self.headers)
+        framed = b"content-length" in fields
+        if b"transfer-encoding" in fields:
+            coding = fields.only(b"transfer-encoding")
+            if coding is None or coding.lower() != b"chunked" or version == "1.0" or framed:
+                raise ResourceAPIUnavailable("the response is framed in two ways, or in one that is unknown")
+            framed = True
+        closes = version == "1.0" or b"connection" in fields.repeated
+        closes = closes or fields.get(b"connection", b"").lower().find(b"close") >= 0
         if self._head_only or self.status in _BODILESS:
             # Where a body was announced that may not come, an upstream may send it after all, to whoever is next.
-            self.complete, self.reusable = True, not (closes or lengths or codings)
+            self.complete, self.reusable = True, not (closes or framed)
             return
-        self.until_close = not (lengths or codings)
-        self.reusable = not (closes or self.until_close)
+        self.until_close = not framed
+        self.reusable = framed and not closes
 
     def on_body(self, chunk: bytes) -> None:
         """Keep a block of the body."""

@@ -120,6 +120,11 @@ class Route:
         return UpstreamAddress.parse(self.upstream)
 
     @cached_property
+    def upstream_key(self) -> tuple[str, str, int, Path | None]:
+        """What two routes have in common that may share connections."""
+        return self.address.scheme, self.address.host, self.address.port, self.ca_file
+
+    @cached_property
     def crossing_names(self) -> frozenset[bytes]:
         """All request headers that cross as they are."""
         return REQUEST_ALLOWED | self.request_names

@@ -95,15 +95,13 @@ class RouteTable:
         found = self._exact.get(path)
         if found is not None:
             return found
-        ends: list[int] = []
-        position = path.find(b"/")
-        while position >= 0 and len(ends) < self._depth:
-            ends.append(position + 1)
-            position = path.find(b"/", position + 1)
-        for end in reversed(ends):
+        end = len(path)
+        for rest in reversed(path.split(b"/", self._depth)):
+            end -= len(rest)  # what is left ends with a slash
             found = self._below.get(path[:end])
             if found is not None:
                 return found
+            end -= 1
         raise UnknownRoute
 
 

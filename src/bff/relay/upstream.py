@@ -42,7 +42,7 @@ class UpstreamRequest(Struct, frozen=True, kw_only=True):
 
 
 class UpstreamResponse(Struct, frozen=True, kw_only=True):
-    """A head that obeys RFC 9112, and its body as it comes: encoded as the upstream encoded it.
+    """A head that obeys RFC 9112, its names in lower case, and its body as it comes: encoded as the upstream did.
 
     ``whole`` is the entire body where all of it came with the head: then ``body`` need not be read.
     ``request_under_way``: the request's body is still being sent; whoever reads it hears of the browser's departure.

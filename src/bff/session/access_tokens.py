@@ -146,9 +146,12 @@ class AccessTokens:
 
     def _near_its_end(self, sid: str, tokens: TokenSet, since: float) -> bool:
         """Whether less than 60 s or a tenth of its life is left, a little less for some sessions than for others."""
+        left = tokens.expires_at - self._clock.now()
+        if left > _MARGIN_SECONDS:  # as with nearly every call
+            return False
         margin = min(_MARGIN_SECONDS, _MARGIN_SHARE * max(0.0, tokens.expires_at - since))
         spread = ord(sid[0]) % 16 / 16  # the same for a session at every call, so that it does not flicker
-        return tokens.expires_at - self._clock.now() <= margin * (1 - _JITTER * spread)
+        return left <= margin * (1 - _JITTER * spread)
 
     def _alive(self, tokens: TokenSet) -> bool:
         return tokens.expires_at > self._clock.now()

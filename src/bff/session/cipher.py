@@ -45,6 +45,7 @@ _NONCE = 12
 _TAG = 16
 _PAD = 128
 _LONGEST = 20 * 1024  # five cookies of 4,096 bytes
+_LONGEST_SHARED = 80 * 1024  # a session has at most 64 KiB before it is deflated, which may make it a little longer
 _CANONICAL = re.compile(rb"[A-Za-z0-9_-]+")
 
 # A random 96-bit nonce may be drawn 2^32 times per key (NIST SP 800-38D 8.3); half of that is the time to rotate.
@@ -74,6 +75,7 @@ class Cipher:
         self._scope = (client_id.encode(), origin.encode())
         self._revision = ring.revision
         self._aead: dict[tuple[str, bytes], AESGCM] = {}
+        self._signing: dict[tuple[str, bytes], bytes] = {}
 
     def sealer(self, purpose: str, cookie_name: str) -> Sealer:
         """Seals and opens values of one purpose in one cookie."""
@@ -85,15 +87,29 @@ class Cipher:
 
     def aead(self, purpose: str, wire_id: bytes) -> AESGCM | None:
         """The cipher of one purpose under one key, or None where the ring has no such key."""
+        self._forget_changed()
+        found = self._aead.get((purpose, wire_id))
+        if found is None and (key := self.key(wire_id)) is not None:
+            found = self._aead[purpose, wire_id] = AESGCM(self.derived(key, f"seal {purpose}"))
+        return found
+
+    def signing_key(self, purpose: str, wire_id: bytes) -> bytes | None:
+        """What signs for one purpose under one key, or None where the ring has no such key."""
+        self._forget_changed()
+        found = self._signing.get((purpose, wire_id))
+        if found is None and (key := self.key(wire_id)) is not None:
+            found = self._signing[purpose, wire_id] = self.derived(key, f"mac {purpose}")
+        return found
+
+    def _forget_changed(self) -> None:
         if self._revision != self.ring.revision:
             self._aead.clear()
+            self._signing.clear()
             self._revision = self.ring.revision
-        found = self._aead.get((purpose, wire_id))
-        if found is None:
-            key = next((key for key in self.ring.keys if key.wire_id == wire_id), None)
-            if key is not None:
-                found = self._aead[purpose, wire_id] = AESGCM(self.derived(key, f"seal {purpose}"))
-        return found
+
+    def key(self, wire_id: bytes) -> Key | None:
+        """The key of the ring with this id."""
+        return next((key for key in self.ring.keys if key.wire_id == wire_id), None)
 
 
 class Sealer:
@@ -166,11 +182,11 @@ class SharedSealer:
 
     def open(self, sealed: bytes, *, browser_key: bytes, bound_to: bytes) -> Opened | None:
         """Open it, or answer None, whatever is wrong with it."""
-        if len(sealed) < _HEAD.size + _NONCE + _PAD + _TAG or sealed[0] != VERSION:
+        if not _HEAD.size + _NONCE + _PAD + _TAG <= len(sealed) <= _LONGEST_SHARED or sealed[0] != VERSION:
             return None
         wire_id = sealed[1 : _HEAD.size]
         ring = self._cipher.ring
-        key = next((key for key in ring.keys if key.wire_id == wire_id), None)
+        key = self._cipher.key(wire_id)
         if key is None:
             return None
         head, body = sealed[: _HEAD.size], _HEAD.size + _NONCE

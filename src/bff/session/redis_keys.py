@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import re
+from math import isfinite
 
 from bff.clock import Clock
+from bff.errors import SessionStoreUnavailable
 from bff.session.key_ring import CLOCK_TOLERANCE
+
+_INSTANT = re.compile(rb"[0-9]{1,20}(\.[0-9]{1,20})?(e\+?[0-9]{1,3})?")
 
 
 def key_of(mark: bytes, kind: str, generation: int | None = None) -> bytes:
@@ -26,5 +31,14 @@ def text(instant: float) -> str:
 
 
 def number(value: bytes | str | float) -> float:
-    """An instant, back."""
-    return float(value)
+    """An instant, back; what somebody put in its place is no answer of the store's (ATK-22)."""
+    try:
+        return float(value)
+    except ValueError as error:
+        raise SessionStoreUnavailable("the session store holds what is no instant") from error
+
+
+def instant(value: bytes) -> float | None:
+    """The same, of a field that nothing authenticates; None for what is no instant of ours."""
+    found = number(value) if _INSTANT.fullmatch(value) else None
+    return found if found is not None and isfinite(found) else None

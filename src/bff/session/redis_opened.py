@@ -18,12 +18,14 @@ class TicketMemory:
         self._kept = OpenedSessions(memory_bytes)
         self._revision = ring.revision
 
+    def ticket(self, value: bytes | None) -> Ticket | None:
+        """The ticket in this cookie, where it is remembered: its signature was looked at, under the ring of today."""
+        opened = None if value is None else self.at(value)
+        return opened.session.ticket if opened is not None and isinstance(opened.session, TicketedSession) else None
+
     def find(self, ticket: Ticket) -> OpenedSession | None:
         """What is remembered, if nothing newer is known."""
-        if self._revision != self._ring.revision:
-            self._kept.clear()
-            self._revision = self._ring.revision
-        opened = self._kept.get(ticket.value)
+        opened = self.at(ticket.value)
         if opened is None or self._view.newest_generation(opened.marks.sid) > opened.session.generation:
             return None
         self._ring.opens[opened.key_id] += 1
@@ -51,6 +53,9 @@ class TicketMemory:
 
     def at(self, value: bytes) -> OpenedSession | None:
         """What is remembered of the ticket in this cookie, whatever has become of it."""
+        if self._revision != self._ring.revision:
+            self._kept.clear()
+            self._revision = self._ring.revision
         return self._kept.get(value)
 
     def forget(self, ticket: Ticket) -> None:

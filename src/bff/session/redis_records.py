@@ -17,9 +17,10 @@ from bff.session.cipher import Cipher, Sealer, SharedSealer
 from bff.session.marks import Marks
 from bff.session.model import Session
 from bff.session.packing import pack, unpack
-from bff.session.redis_keys import key_of, number, text, ttl
+from bff.session.redis_keys import instant, key_of, text, ttl
 from bff.session.redis_ledger import RedisLedger
 from bff.session.redis_scripts import KEEP, KEEP_AGAIN, REPLACE, SLIDE
+from bff.session.signed import same
 from bff.session.ticket import Ticket, TicketedSession
 
 _FOR_EVER: Final = float("inf")
@@ -81,20 +82,24 @@ class RedisRecords:
             return bool(await self._store.run(REPLACE, [key], *values, lasting=True))
 
     async def find(self, ticket: Ticket) -> Record | None:
-        """The record of this ticket: None where there is none, or where it lies in another's place."""
+        """The record of this ticket: None where there is none of this version, or where it lies in another's place."""
         mark = ticket.mark
         generation, about, secrets, active = await self._store.ask("HMGET", _key(mark), *_FIELDS)
         opened = None if about is None else self._about(mark).open(about)
-        if opened is None or generation is None:
+        active_at = instant(active or b"0")
+        if opened is None or generation is None or active_at is None:
             return None
-        told = _abouts.decode(opened.payload)
+        try:
+            told = _abouts.decode(opened.payload)
+        except msgspec.MsgspecError:
+            return None
         marks = Marks(mark, told.authority_sid, told.subject, told.person, told.began_at)
         session, sealed_at = self._opened(ticket, secrets)
         return Record(
             marks=marks,
             about=told,
             session=session,
-            active_at=number(active or 0.0),
+            active_at=active_at,
             sealed_at=sealed_at,
             key_id=opened.key_id,
         )
@@ -131,7 +136,7 @@ class RedisRecords:
     def _opened(self, ticket: Ticket, secrets: bytes | None) -> tuple[TicketedSession | None, float]:
         opened = None if secrets is None else self._secrets.open(secrets, browser_key=ticket.key, bound_to=ticket.mark)
         session = None if opened is None else unpack(opened.payload)
-        if opened is None or session is None or session.sid != ticket.sid:
+        if opened is None or session is None or not same(session.sid, ticket.sid):
             return None, 0.0
         return TicketedSession.of(session, ticket), opened.sealed_at
 

@@ -25,7 +25,7 @@ from bff.session.redis_opened import TicketMemory
 from bff.session.redis_records import Record, RedisRecords
 from bff.session.session_life import BY_TIME, SessionLife
 from bff.session.sign_out_cookies import SignOutCookies
-from bff.session.ticket import Ticket, TicketedSession
+from bff.session.ticket import Ticket, TicketedSession, Tickets
 from bff.session.vault import CookieBudget, Presented
 from bff.telemetry.logs import get_logger
 
@@ -64,6 +64,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         SessionLife.__init__(self, ledger, clock, lifetimes)
         self._news = ledger
         self._records = RedisRecords(ledger, cipher, clock, keep_id_token=keep_id_token)
+        self._tickets = Tickets(cipher)
         self._memory = TicketMemory(ring, ledger.view, memory_bytes)
         self._names = [policy.chunk(index) for index in range(MOST)]
         self._fetching: dict[bytes, asyncio.Task[Record | None]] = {}
@@ -72,7 +73,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
     async def keep_session(self, session: Session, jar: Jar) -> list[SetCookie]:
         """Write a new session; refused where its end became known while its sign-in was under way (rule F11)."""
         await self._refuse_ended(session)
-        ticket = Ticket.issue(session.sid)
+        ticket = self._tickets.issue(session.sid)
         kept = TicketedSession.of(session, ticket)
         if not await self._records.keep(kept):
             raise SessionStoreUnavailable("a session of this id is there already")
@@ -82,8 +83,8 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         return [self.policy.cookie(self.policy.session, ticket.value), *surplus]
 
     async def find_session(self, jar: Jar, *, bodiless: bool = False) -> Presented:  # noqa: ARG002 — no generation is ever stale
-        """What this jar presents. Without a ticket neither the ledger nor the store is asked."""
-        ticket = None if jar.any_twice(self._names) else Ticket.read(jar.get(self.policy.session))
+        """What this jar presents. Without a ticket of ours neither the ledger nor the store is asked."""
+        ticket = None if jar.any_twice(self._names) else self._ticket(jar.get(self.policy.session))
         if ticket is None:
             return Presented(jar, refusal=NoSession())
         if not self._ledger.fresh:
@@ -163,7 +164,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
 
     async def keep_login(self, transaction: LoginTransaction, jar: Jar) -> list[SetCookie]:
         """As ever; and what this sign-in replaces is remembered, since the callback cannot see its cookie (F23)."""
-        ticket = None if transaction.replaces is None else Ticket.read(jar.get(self.policy.session))
+        ticket = None if transaction.replaces is None else self._tickets.read(jar.get(self.policy.session))
         if ticket is not None:
             await self._replaced.remember(transaction, ticket.sid, ticket.value)
         return await super().keep_login(transaction, jar)
@@ -173,7 +174,7 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         if transaction.replaces is None:
             return None
         mark = await self._end_sid(transaction.replaces)
-        ticket = Ticket.read(await self._replaced.value(transaction))
+        ticket = self._tickets.read(await self._replaced.value(transaction))
         record = None
         with suppress(SessionStoreUnavailable):
             record = None if ticket is None else await self._fetch(ticket)
@@ -189,6 +190,13 @@ class RedisVault(LoginCookies, SignOutCookies, SessionLife):
         """Finish what runs in the background; the ledger is closed by whoever opened it."""
         await self.close_logins()
         await self._background.finish(seconds=_DRAIN)
+
+    def _ticket(self, value: bytes | None) -> Ticket | None:
+        """Read anew only where it is not remembered; its key serves for as long as somebody comes with it (B10)."""
+        ticket = self._memory.ticket(value) or self._tickets.read(value)
+        if ticket is not None:
+            self._cipher.ring.opens[ticket.key_id] += 1
+        return ticket
 
     def _is_idle(self, opened: OpenedSession) -> bool:
         """As far as this process knows; another one may have seen an activity."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from bff.errors import NoSession, SessionError
 from bff.oidc.messages import LoginTransaction
@@ -43,8 +45,7 @@ class Landing:
     cookies: tuple[SetCookie, ...]
 
 
-@dataclass(slots=True, eq=False)
-class Presented:
+class Presented(Struct, eq=False):
     """What a request presented, judged once, before anything else happens to it.
 
     ``session`` is the newest generation that is known, which may be newer than the one presented. ``last_activity`` is
@@ -55,11 +56,15 @@ class Presented:
     jar: Jar
     session: Session | None = None
     marks: Marks | None = None
-    presented: Session | None = field(default=None, repr=False)
+    presented: Session | None = None
     last_activity: float = 0.0
     sealed_at: float = 0.0
     refusal: SessionError | None = None
     evident: bool = True
+
+    def __repr__(self) -> str:
+        """Tell no cookie and no session."""
+        return f"Presented(refusal={self.refusal!r})"
 
     @property
     def presented_generation(self) -> int:

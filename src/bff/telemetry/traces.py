@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Iterable
+
+from bff.fields import fields_of
 
 TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -12,11 +15,16 @@ _random = random.Random()  # noqa: S311 — because ids of traces are no secrets
 
 def new_span_id() -> str:
     """The 16 hexadecimal digits of a span of our own."""
-    return f"{_random.getrandbits(64) or 1:016x}"
+    return (_random.getrandbits(64) or 1).to_bytes(8).hex()
 
 
-def trace_id_of(headers: list[tuple[bytes, bytes]]) -> str:
+def new_trace_id() -> str:
+    """The 32 hexadecimal digits of a trace of our own."""
+    return (_random.getrandbits(128) or 1).to_bytes(16).hex()
+
+
+def trace_id_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The 32 hexadecimal digits that name this request in logs and problems."""
-    sent = [value for name, value in headers if name == b"traceparent"]
-    match = TRACEPARENT.fullmatch(sent[0]) if len(sent) == 1 else None
-    return f"{_random.getrandbits(128) or 1:032x}" if match is None else match[1].decode()
+    sent = fields_of(headers).only(b"traceparent")
+    match = None if sent is None else TRACEPARENT.fullmatch(sent)
+    return new_trace_id() if match is None else match[1].decode()

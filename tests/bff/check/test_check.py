@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from bff.check import Finding, examine
+from bff.check.front import check_proxy_settings
 from bff.cli import main
 from bff.session.cipher import Key, write_keys
 from local_authority.seeds import BFF_CLIENT_ID
 from tests.world.house import API_ORIGIN, AUTHORITY_ORIGIN, SECRET, House, opened_house
+from tests.world.settings import settings_with_session
 
 ROOT = Path(__file__).parents[3]
 Changed = Callable[[dict[str, Any]], None]
@@ -310,7 +312,9 @@ def without(name: str) -> Callable[[httpx.Response], httpx.Response]:
         ("/bff/user", without("cache-control"), "no-store is lost"),
         ("/bff/user", lambda _: httpx.Response(200, text="<html>the shop</html>"), "not the BFF's"),
         ("/bff/user", lambda _: httpx.Response(421), "another Host"),
-        ("/bff/user", lambda _: httpx.Response(431), "6 kB of cookies"),
+        ("/bff/user", lambda _: httpx.Response(431), "7168 bytes of cookies"),
+        ("/bff/probe", lambda _: httpx.Response(502), "became 502"),
+        ("/bff/probe", without("set-cookie"), "0 of 7168 bytes"),
     ],
 )
 async def test_a_reverse_proxy_that_loses_something_is_named(
@@ -320,6 +324,76 @@ async def test_a_reverse_proxy_that_loses_something_is_named(
     async with opened_house(tmp_path) as house:
         findings = await findings_of(house, Tampered(house.internet, path_end, change), running=True)
     assert any(words in message for message in of(findings, "reverse proxy", "fail")), findings
+
+
+class Holding(httpx.AsyncBaseTransport):
+    """A proxy that passes a request on when it has all of it."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        whole = httpx.Request(request.method, request.url, headers=request.headers, content=await request.aread())
+        return await self.inner.handle_async_request(whole)
+
+
+@pytest.mark.req("F5", "G5")
+async def test_a_proxy_that_holds_uploads_back_is_named(tmp_path: Path) -> None:
+    """The body of the check's own question takes its time, and the deployment says how long it saw it come."""
+    async with opened_house(tmp_path) as house:
+        findings = await findings_of(house, Holding(house.internet), running=True)
+    (told,) = of(findings, "reverse proxy", "warn")
+    assert "only when it is whole" in told
+    assert "proxy_request_buffering off" in told
+
+
+@pytest.mark.req("F21", "G5")
+@pytest.mark.parametrize("budget", [2048, 20480])
+async def test_the_budget_of_the_settings_goes_out_and_comes_back(tmp_path: Path, budget: int) -> None:
+    """As many bytes of cookies as ``max_cookie_bytes``, in both directions, and no cookie that stays."""
+    seen: dict[str, httpx.Response] = {}
+
+    def keep(response: httpx.Response) -> httpx.Response:
+        seen[response.request.method] = response
+        return response
+
+    async with opened_house(tmp_path, settings={"session": {"max_cookie_bytes": budget}}) as house:
+        findings = await findings_of(house, Tampered(Requesting(house.internet), "", keep), running=True)
+    assert any(str(budget) in one for one in of(findings, "reverse proxy", "pass")), findings
+    back = seen["POST"].headers.get_list("set-cookie")
+    assert sum(len(line.partition(";")[0]) for line in back) >= budget
+    assert all("Max-Age=0" in line and len(line) <= 4096 for line in back)
+
+
+class Requesting(httpx.AsyncBaseTransport):
+    """Each response knows what it answers."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self.inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self.inner.handle_async_request(request)
+        response.request = request
+        return response
+
+
+async def test_a_deployment_of_other_keys_is_not_asked_in_vain(tmp_path: Path) -> None:
+    """Its answer to the check's own question says nothing of a proxy, and the check says so."""
+    async with opened_house(tmp_path) as house:
+        write_keys(tmp_path / "keys.json", (Key.generate(use_from=house.clock.now() - 86_400),))
+        findings = await findings_of(house, running=True)
+    assert "404: it has other keys" in of(findings, "reverse proxy", "warn")[0]
+
+
+@pytest.mark.req("F5", "F21")
+@pytest.mark.parametrize(("public_url", "said"), [("https://app.example", True), ("http://localhost:3000", False)])
+def test_what_nginx_does_by_default_is_said_before_the_start(public_url: str, *, said: bool) -> None:
+    """Who is reached through a proxy is told of its two defaults, and where the recipe is."""
+    settings = settings_with_session().model_copy(update={"public_url": public_url})
+    told = [one.line() for one in check_proxy_settings(settings, running=False) if "nginx" in one.line()]
+    assert bool(told) is said
+    assert all("proxy_request_buffering off" in one and "proxy_buffer_size 32k" in one for one in told)
+    assert not [one for one in check_proxy_settings(settings, running=True) if "nginx" in one.line()]
 
 
 async def test_another_public_url_than_the_deployments_is_found(tmp_path: Path) -> None:

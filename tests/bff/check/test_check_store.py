@@ -51,4 +51,4 @@ async def test_replicas_are_told_what_they_may_expect(valkey: Valkey) -> None:
     (replicas,) = check_replicas(chosen)
     assert replicas.level == "pass"
     assert replicas.message.startswith("3 machine(s), store redis, ledger redis, rotation strict: safe, but")
-    assert "82 bytes" in (await check_cookie_budget(chosen, SystemClock())).message
+    assert "108 bytes" in (await check_cookie_budget(chosen, SystemClock())).message

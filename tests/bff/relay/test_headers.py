@@ -20,7 +20,7 @@ def route(**overrides: Any) -> Route:
 
 def crossed(*fields: tuple[bytes, bytes], **overrides: Any) -> Headers:
     """What of these fields reaches the upstream."""
-    return crossing(fields, route(**overrides)).headers
+    return crossing(list(fields), route(**overrides)).headers
 
 
 ALLOWED = [
@@ -261,8 +261,9 @@ def test_ours_are_set_last() -> None:
 
 
 def back(*fields: tuple[bytes, bytes], status: int = 200, **overrides: Any) -> dict[bytes, bytes]:
-    """What of these response fields reaches the browser; a field that came twice fails the test."""
-    headers = returned(list(fields), status, route(**overrides), b"/v1/api/todolist")
+    """What of these response fields, as an Upstream hands them on, reaches the browser; one that came twice fails."""
+    given = [(name.lower(), value) for name, value in fields]
+    headers = returned(given, status, route(**overrides), b"/v1/api/todolist")
     assert len({name for name, _ in headers}) == len(headers)
     return dict(headers)
 

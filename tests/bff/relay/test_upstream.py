@@ -108,6 +108,15 @@ async def test_every_lawful_framing_is_understood(outcome: Outcome, raw: bytes, 
     assert not [name for name, _ in answer.headers if name in {b"link", b"x-trailer", b"transfer-encoding"}]
 
 
+@pytest.mark.req("F38")
+async def test_names_reach_the_allow_list_in_lower_case(outcome: Outcome) -> None:
+    """However an upstream spells its fields, the list that lets them through, and the one that does not, knows them."""
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-REQUEST-ID: 7\r\nSET-cookie: a=1\r\n\r\n{}"
+    answer = await outcome(says(raw, closes=True))
+    assert (b"x-request-id", b"7") in answer.headers
+    assert not [name for name, _ in answer.headers if name.lower() == b"set-cookie"]
+
+
 async def test_head_ends_at_its_head(world: MakeWorld) -> None:
     """A HEAD response may name a length that never comes."""
     async with RawUpstream(

@@ -278,17 +278,28 @@ async def test_after_three_failures_nobody_waits(clock: MovableClock) -> None:
 
 @pytest.mark.req("B14", "F10")
 async def test_a_frozen_store_is_given_up_soon(clock: MovableClock) -> None:
-    """A question that is not answered within a quarter of a second is an outage; the next ones do not even wait."""
+    """A question that is not answered within a quarter of a second is an outage; after three nobody even waits.
+
+    This machine may be busy: the quickest of the three tells what was meant, and all keep the longest that is promised.
+    """
     with running_valkey() as server:
         ledger = RedisLedger(RedisAddress.parse(server.url), clock)
         await until_answered(ledger)
         with server.frozen():
-            began = time.monotonic()
-            for _ in range(20):
-                with pytest.raises(SessionStoreUnavailable):
-                    await ledger.store.ask("PING")
-            assert time.monotonic() - began < 3.0
+            took = [await seconds_of_an_outage(ledger) for _ in range(20)]
         await ledger.aclose()
+    asked, spared = took[:3], took[3:]
+    assert 0.2 < min(asked) < 0.3
+    assert sum(asked) < 3 * 0.5 + 0.25
+    assert sum(spared) < 0.1
+
+
+async def seconds_of_an_outage(ledger: RedisLedger) -> float:
+    """How long one question waits before it is told that there is none to ask."""
+    began = time.monotonic()
+    with pytest.raises(SessionStoreUnavailable):
+        await ledger.store.ask("PING")
+    return time.monotonic() - began
 
 
 async def until_answered(ledger: RedisLedger) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,14 +15,14 @@ from bff.session.cipher import Cipher, SharedSealer
 from bff.session.cookie_vault import CookieVault
 from bff.session.cookies import CookiePolicy, Jar
 from bff.session.endings import Reason
-from bff.session.key_ring import KeyRing
+from bff.session.key_ring import Key, KeyRing
 from bff.session.ledger import FileLedger
 from bff.session.marks import mark_of_sid
 from bff.session.redis_address import RedisAddress
 from bff.session.redis_keys import key_of
 from bff.session.redis_ledger import RedisLedger
 from bff.session.redis_vault import RedisVault
-from bff.session.ticket import Ticket, TicketedSession
+from bff.session.ticket import Ticket, TicketedSession, Tickets
 from bff.session.vault import SessionVault
 from tests.bff.session.session_world import (
     CLIENT_ID,
@@ -29,6 +31,7 @@ from tests.bff.session.session_world import (
     PUBLIC_URL,
     Browser,
     a_session,
+    a_transaction,
     settle,
     tokens,
     until,
@@ -66,6 +69,11 @@ async def processes(valkey: Valkey, clock: MovableClock) -> AsyncIterator[Proces
     for one in started:
         await one.vault.aclose()
         await one.ledger.aclose()
+
+
+def tickets_of(ring: KeyRing) -> Tickets:
+    """As a vault of that ring issues them."""
+    return Tickets(Cipher(ring, MovableClock(NOW), client_id=CLIENT_ID, origin=PUBLIC_URL))
 
 
 class TestRedisVault(VaultSuite):
@@ -123,13 +131,68 @@ async def test_the_ticket_is_small_and_set_at_sign_in_only(processes: Processes,
 
 def test_a_ticket_never_shows_its_key() -> None:
     """Neither in its own repr nor in that of a session found by it; and an id that is none of ours makes none."""
-    ticket = Ticket.issue("AAAAAAAAAAAAAAAAAAAAAA")
+    tickets = tickets_of(KeyRing.generate())
+    ticket = tickets.issue("AAAAAAAAAAAAAAAAAAAAAA")
     found = TicketedSession.of(a_session(sid=ticket.sid), ticket)
     assert repr(ticket.key)[2:20] not in repr(found)
-    assert Ticket.read(ticket.value) == ticket
+    assert ticket.value.decode() not in repr(found)
+    assert tickets.read(ticket.value) == ticket
     for sid in ("short", "not base64!", "A" * 40):
         with pytest.raises(ValueError, match="id"):
-            _ = Ticket.issue(sid).value
+            tickets.issue(sid)
+
+
+def forgeries(ticket: Ticket) -> list[bytes]:
+    """What somebody may send who has one ticket, or none: changed, cut, of another version, made up."""
+    raw = base64.urlsafe_b64decode(ticket.value)
+    changed = [raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :] for at in range(len(raw))]
+    before_it_was_signed = bytes([1]) + raw[5:53]
+    made_up = [*changed, raw[:-1], raw + b"x", before_it_was_signed, bytes(len(raw)), raw[:5] + os.urandom(64)]
+    return [base64.urlsafe_b64encode(one).rstrip(b"=") for one in made_up]
+
+
+@pytest.mark.req("F9", "F10", "B14")
+async def test_a_forged_ticket_never_reaches_the_store(processes: Processes, valkey: Valkey) -> None:
+    """Only what a key of ours signed costs a question; anything else is nobody's, and stays where it is."""
+    ring, browser = KeyRing.generate(), Browser()
+    await processes(ring=ring).keep(browser)
+    cold = processes(ring=ring)
+    await cold.ledger.catch_up()
+    name = cold.vault.policy.session
+    ticket = tickets_of(ring).read(browser.kept[name].value)
+    assert ticket is not None
+    forged = [*forgeries(ticket), tickets_of(KeyRing.generate()).issue(ticket.sid).value]
+    with valkey.client() as client:
+        client.config_resetstat()
+        cold.clock.advance(2)  # the local view is not fresh: whoever has a session asks for news
+        for value in forged:
+            presented = await cold.vault.find_session(Jar({name: value}))
+            assert isinstance(presented.refusal, NoSession)
+            assert cold.vault.cookies_due(presented, slides=True) == []
+            await cold.vault.keep_login(a_transaction(replaces="x"), Jar({name: value}))
+        asked = client.info("commandstats")
+        assert {"cmdstat_hmget", "cmdstat_evalsha", "cmdstat_eval", "cmdstat_set"}.isdisjoint(asked)
+        assert (await cold.vault.find_session(browser.jar())).refusal is None
+        assert client.info("commandstats")["cmdstat_hmget"]["calls"] == 1
+
+
+@pytest.mark.req("F22", "F9")
+async def test_a_ticket_lives_as_long_as_its_key(processes: Processes) -> None:
+    """A newer key signs newer tickets; the older one is counted for as long as one of its tickets comes along."""
+    old, new = (Key(id=f"0000000{one}", secret=bytes([one]) * 32, use_from=float(one)) for one in (1, 2))
+    ring, browser = KeyRing((old,), MovableClock(NOW)), Browser()
+    process = processes(ring=ring)
+    await process.keep(browser)
+    ring.replace((old, new))
+    session = (await process.present(browser)).require()
+    await process.vault.keep_generation(session, renewed(session))  # sealed with the new key from now on
+    before = ring.opens[old.id]
+    await process.present(browser)
+    assert ring.opens[old.id] > before
+    ring.replace((new,))
+    presented = await process.vault.find_session(browser.jar())
+    assert isinstance(presented.refusal, NoSession)
+    assert process.vault.cookies_due(presented, slides=True) == []
 
 
 @pytest.mark.req("F9", "ATK-16", "B6")
@@ -143,8 +206,8 @@ async def test_a_dump_of_the_store_opens_nothing_even_with_our_keys(processes: P
     for secret in (session.sid.encode(), b"alice-herself", b"the-refresh-token", session.tokens.access_token.encode()):
         assert secret not in stored
     name = process.vault.policy.session
-    forged = Ticket(session.sid, bytes(32)).value
-    presented = await processes(ring=ring).vault.find_session(Jar({name: forged}))
+    of_another_key = tickets_of(ring).issue(session.sid).value
+    presented = await processes(ring=ring).vault.find_session(Jar({name: of_another_key}))
     assert isinstance(presented.refusal, NoSession)
 
 

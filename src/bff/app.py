@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -27,14 +28,16 @@ from bff.clock import Clock, SystemClock
 from bff.errors import BFFError, ConfigurationError, MethodNotAllowed, UnknownRoute
 from bff.gate.antiforgery import Antiforgery
 from bff.gate.client_address import ClientAddress
+from bff.gate.front import FRONT, refuse_request, refuse_start
 from bff.gate.host import PublicName
 from bff.gate.speculation import refuse_speculative
 from bff.oidc.back_channel import open_back_channel
 from bff.oidc.relying_party import RelyingParty
-from bff.problems import problem_response
+from bff.problems import problem_response, row_of
 from bff.relay.callers import PRESENTED, Callers
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.fair_use import FairUse
+from bff.relay.hooks import HookedRelay, Hooks
 from bff.relay.relay import Relay
 from bff.relay.route_table import RouteTable
 from bff.relay.second_chance import SecondChances
@@ -43,6 +46,7 @@ from bff.relay.websocket_upstream import WebSocketUpstream
 from bff.routes import authority_logouts, docs, events, health, login, logout, pages, picture, probe, sessions, user
 from bff.routes.dependencies import Services, has_policy
 from bff.routes.outcome_pages import failed_navigation
+from bff.routes.reach import shadowed_pages, shadowed_routes
 from bff.session.access_tokens import AccessTokens
 from bff.session.authority_logouts import AuthorityLogouts
 from bff.session.ended_grants import EndedGrants
@@ -76,17 +80,22 @@ from bff.wiring import (
 _log = get_logger("bff")
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 ANSWERED = "bff.answered"
-# How often one address may end a session by front channel: that it knows a sid is all that such a request proves.
-FRAMES_PER_ADDRESS = "60/minute"
+# How often one address, and all together, may end a session by front channel: a request proves no more than a name.
+FRAMES_PER_ADDRESS, FRAMES_IN_ALL = "60/minute", "600/minute"
 # A browser arrives at these by navigation, so it gets a page to read; everything else gets a problem to parse.
 NAVIGATIONS = frozenset({"/bff/login", "/bff/callback", "/bff/logout/continue", "/bff/logged-out"})
 
 
 def create_app(
-    settings: BFFSettings, *, transport: httpx.AsyncBaseTransport | None = None, clock: Clock | None = None
+    settings: BFFSettings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    clock: Clock | None = None,
+    hooks: Hooks | None = None,
 ) -> BFF:
     """Wire the whole BFF. ``transport`` and ``clock`` are what a test replaces: the network and the time.
 
+    ``hooks`` are told of each relayed call, which no middleware sees.
     Returns a FastAPI to which a team may add routers; each route declares who may call it, or the start is refused.
     """
     clock = clock or SystemClock()
@@ -108,7 +117,7 @@ def create_app(
         upstream = picture.WatchedUpstream(upstream, journal)
     routes = RouteTable([route_of(route) for route in settings.route])
     client_tokens = ClientTokens(relying_party, clock)
-    relay = Relay(
+    relay = (Relay if hooks is None else partial(HookedRelay, hooks))(
         routes,
         antiforgery,
         vault,
@@ -118,6 +127,7 @@ def create_app(
         public_origin=settings.origin,
         clock=clock,
         fair_use=fair_use_of(settings),
+        status_of=lambda error: row_of(error).status,
         observe=metrics.relayed.observe,
         websockets=WebSocketUpstream(clock, max_connections=settings.relay.max_connections),
     )
@@ -133,14 +143,17 @@ def create_app(
         public_claims=settings.session.claims,
         endings=endings,
         authority_logouts=AuthorityLogouts(ledger, vault, clock, absolute=settings.session.absolute),
-        frames=FairUse(per_address=FRAMES_PER_ADDRESS),
+        frames=FairUse(per_address=FRAMES_PER_ADDRESS, in_all=FRAMES_IN_ALL),
         framed_by=authority.logout_framed_by,
         own_sessions=own_sessions,
         machines=settings.session.machines,
     )
     app.own_sessions = own_sessions
+    app.state.owned_by_relay = routes.owns
     app.state.journal = app.journal = journal
     app.state.page = pages.Page.load(settings.page.directory, settings.page.csp)
+    if shadowed := shadowed_pages(app.state.page, routes.owns):
+        raise ConfigurationError(shadowed)
     app.state.ui_assets = docs.load_ui_assets()
     app.state.api_document = api_document_of(settings, http)
     app.state.key_watch = key_watch
@@ -178,16 +191,18 @@ class BFF(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request through the house; see the drawing at the top of this file."""
+        state = scope.setdefault("state", {})
         if scope["type"] == "lifespan":
-            scope.setdefault("state", {})[UPGRADES] = self._relay.upgrades
-            return await super().__call__(scope, receive, send)
-        scope.setdefault("state", {})
+            state[UPGRADES] = self._relay.upgrades
+            return await (super().__call__(scope, receive, send) if FRONT in state else refuse_start(receive, send))
         token = trace_id.set(trace_id_of(scope["headers"]))
         relayed = self._relay.matches(scope)
         if self.journal is not None and scope["type"] == "http":
             send = picture.watched(self.journal, scope, send, relayed=relayed)
         answer = _Answer(scope, send, self._vault)
         try:
+            if FRONT not in state:
+                refuse_request()
             self._public_name.check(scope)
             refuse_speculative(scope)
             self._address.settle(scope)
@@ -242,17 +257,14 @@ def _slides(scope: Scope) -> bool:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Refuse to start with a route that declares no policy; at the end, finish what is in flight, then close."""
+    """Refuse a route that declares no policy or is never asked; at the end, finish what is in flight, then close."""
     # Through every included router: app.routes itself names only what was added without one.
-    open_doors = sorted(
-        str(route.path)
-        for route in iter_route_contexts(app.routes)
-        if not has_policy(getattr(route, "dependant", None))
-    )
-    if open_doors:
-        raise ConfigurationError(
-            [f"{path}: no policy. Cure: depend on CurrentSession, or on public" for path in open_doors]
-        )
+    served = list(iter_route_contexts(app.routes))
+    open_doors = sorted(str(route.path) for route in served if not has_policy(getattr(route, "dependant", None)))
+    causes = [f"{path}: no policy. Cure: depend on CurrentSession, or on public" for path in open_doors]
+    causes += shadowed_routes({str(route.path) for route in served}, app.state.owned_by_relay)
+    if causes:
+        raise ConfigurationError(causes)
     app.include_router(pages.router)  # last, so that a team's own routes come before the page's catch-all
     app.state.key_watch.start()
     await app.state.ends_heard.listen()

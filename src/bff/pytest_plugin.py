@@ -10,18 +10,20 @@ is sealed by that very application, so that everything a request passes is the r
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any, Final, Protocol
 
 import httpx
 import pytest
 
 from bff.app import BFF
+from bff.gate.front import FRONT
 from bff.oidc.messages import TokenSet
 from bff.routes.dependencies import Services
 from bff.session.cookies import Jar
 from bff.session.model import Session
 
+Application = Callable[..., Awaitable[None]]
 LASTS: Final = 3600.0
 # What bff.js and a browser send with every call of the page.
 PAGE_HEADERS: Final = {"X-CSRF": "1", "Sec-Fetch-Site": "same-origin"}
@@ -44,6 +46,19 @@ class SignedInClient(Protocol):
         ...
 
 
+def in_process(app: BFF) -> Application:
+    """The application as a client in the same process calls it, without a server: for ASGITransport and TestClient.
+
+    Elsewhere requests must come through ``bff.server``, for another server passes on what it refuses (rule F36).
+    """
+
+    async def served(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 — ASGI's, passed on
+        scope.setdefault("state", {})[FRONT] = True
+        await app(scope, receive, send)
+
+    return served
+
+
 @pytest.fixture
 def signed_in_client(bff_app: BFF) -> SignedInClient:
     """Clients of ``bff_app``, signed in without a sign-in."""
@@ -59,7 +74,7 @@ def signed_in_client(bff_app: BFF) -> SignedInClient:
         cookies = await services.vault.keep_session(session, Jar.read([]))
         header = "; ".join(f"{cookie.name}={cookie.value.decode('ascii')}" for cookie in cookies if cookie.value)
         return httpx.AsyncClient(
-            transport=httpx.ASGITransport(bff_app),
+            transport=httpx.ASGITransport(in_process(bff_app)),
             base_url=services.vault.policy.origin,
             headers={**PAGE_HEADERS, "Cookie": header},
         )

@@ -194,6 +194,7 @@ def route_of(route: RouteSettings) -> Route:
         methods=frozenset(route.methods),
         token=route.token,
         antiforgery=route.antiforgery,
+        encoded_slash=route.encoded_slash,
         anonymous=route.anonymous,
         scope=route.scope,
         resource=route.resource,
@@ -218,7 +219,7 @@ def fair_use_of(settings: BFFSettings) -> FairUse:
     """How much one session and one address may ask for."""
     relay = settings.relay
     return FairUse(
-        concurrency=relay.concurrency_per_session,
+        concurrency=relay.concurrency,
         per_session=relay.rate_per_session,
         per_address=relay.rate_per_address,
     )

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
+from bff.pytest_plugin import in_process
 from tests.world.house import API_ORIGIN, BFF_ORIGIN, House, opened_house, problem_of
 
 NOBODY = "http://127.0.0.1:1"  # where nothing listens: a WebSocket that may be opened ends there
@@ -249,7 +250,7 @@ async def handshake(house: House, path: str, *headers: tuple[str, str]) -> tuple
         "client": ("127.0.0.1", 50000),
         "extensions": {"websocket.http.response": {}},
     }
-    await house.bff(scope, receive, send)
+    await in_process(house.bff)(scope, receive, send)
     return told["status"], told["body"]
 
 

@@ -37,7 +37,7 @@ def ours_with(
     *,
     kind: str = "ours",
     session: str = "",
-    relay: str = "concurrency_per_session = 1024",
+    relay: str = "max_connections = 2048\nconcurrency_per_session = 1024",
     routes: str = "",
     upstream: int | None = None,
     max_body: int = 20_000_000,

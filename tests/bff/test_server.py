@@ -175,6 +175,47 @@ def test_http_1_0_is_answered_and_closed(port: int) -> None:
     assert told(answer)["path"] == "/old"
 
 
+async def _answers_in_blocks(scope: Any, receive: Any, send: Any) -> None:
+    """An app that does not know its answer's length; below /coded it says how it would be framed."""
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await receive()
+    fields = [(b"content-type", b"text/plain")]
+    if scope["raw_path"] == b"/coded":
+        fields.append((b"Transfer-Encoding", b"chunked"))
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    for block in (b"hel", b"lo"):
+        await send({"type": "http.response.body", "body": block, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+@pytest.mark.parametrize("path", [b"/", b"/coded"])
+def test_http_1_0_is_never_sent_a_transfer_coding(path: bytes) -> None:
+    """RFC 9112 6.1: where the length of an answer is unknown, an HTTP/1.0 client reads up to the connection's end."""
+    with serving(uvicorn_config(_answers_in_blocks, host="127.0.0.1", port=0)) as port:
+        old = exchange(port, b"GET " + path + b" HTTP/1.0\r\nConnection: keep-alive\r\n" + HOST + b"\r\n")
+        head = exchange(port, b"HEAD " + path + b" HTTP/1.0\r\n" + HOST + b"\r\n")
+        new = exchange(port, b"GET " + path + b" HTTP/1.1\r\n" + LAST + b"\r\n")
+    assert old.endswith(b"content-type: text/plain\r\nconnection: close\r\n\r\nhello")
+    assert head.endswith(b"content-type: text/plain\r\nconnection: close\r\n\r\n")
+    assert b"transfer-encoding" not in (old + head).lower()
+    assert new.lower().count(b"transfer-encoding: chunked") == 1
+    assert new.endswith(b"\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize(("version", "interim"), [(b"1.0", 0), (b"1.1", 1)])
+def test_http_1_0_hears_no_interim_response(version: bytes, interim: int) -> None:
+    """RFC 9110 15.2: what an HTTP/1.0 client expects is its answer, whatever it says."""
+    head = b"POST / HTTP/" + version + b"\r\n" + LAST + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    with serving(uvicorn_config(_answers_in_blocks, host="127.0.0.1", port=0)) as port:
+        answer = exchange(port, head, b"ab", pause=0.1)
+    assert answer.count(b"HTTP/1.1 100 Continue\r\n\r\n") == interim
+
+
 TOO_LARGE = {
     "one value": (b"GET / HTTP/1.1\r\n" + LAST + b"X: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n",),
     "one value that never ends": (b"GET / HTTP/1.1\r\n" + HOST + b"X: ", *[b"a" * 9000] * 5),

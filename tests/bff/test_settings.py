@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from bff.errors import ConfigurationError
-from bff.settings import BFFSettings, load_settings
+from bff.settings import BFFSettings, RouteSettings, load_settings
+from bff.wiring import route_of
 
 GOOD = """
 public_url = "https://app.example.org"
@@ -123,6 +124,42 @@ def test_what_lies_between_sound_tables_is_named_beside_their_neighbours_faults(
     causes = refused(write(text))
     assert any("route.0.timeout" in cause for cause in causes)
     assert any("session.machines" in cause for cause in causes)
+
+
+def test_every_key_of_a_route_reaches_the_relay() -> None:
+    """What the settings name, the relay's own route has, under the same name; each is handed on, not dropped."""
+    given = RouteSettings(path="/files/", upstream="http://localhost:1", encoded_slash=True, cacheable=True, timeout=7)
+    route = route_of(given)
+    assert {name for name in RouteSettings.model_fields if not hasattr(route, name)} == set()
+    for name in RouteSettings.model_fields:
+        told = getattr(given, name)
+        assert getattr(route, name) == (frozenset(told) if name.endswith(("headers", "methods")) else told), name
+
+
+@pytest.mark.req("ATK-42")
+@pytest.mark.parametrize(
+    ("relay", "admitted"),
+    [
+        ("", 100),
+        ("max_connections = 40", 20),
+        ("max_connections = 1", 1),
+        ("concurrency_per_session = 128", 128),
+        ("concurrency_per_session = 3", 3),
+    ],
+)
+def test_no_session_may_hold_more_than_half_of_the_connections(write: Any, relay: str, admitted: int) -> None:
+    """Whatever the cap, a session's share leaves as much to everybody else; unless it is set it is 100 at most."""
+    assert load_settings(write(f"{GOOD}\n[relay]\n{relay}\n")).relay.concurrency == admitted
+
+
+@pytest.mark.req("ATK-42")
+@pytest.mark.parametrize("relay", ["concurrency_per_session = 129", "max_connections = 3\nconcurrency_per_session = 2"])
+def test_more_than_half_of_the_connections_for_one_session_stop_the_start(write: Any, relay: str) -> None:
+    """The cause names both settings, for either cures it."""
+    (cause,) = refused(write(f"{GOOD}\n[relay]\n{relay}\n"))
+    assert "concurrency_per_session" in cause
+    assert "max_connections" in cause
+    assert "Cure:" in cause
 
 
 @pytest.mark.parametrize("url", ["http://app.example.org", "app.example.org", "https://app.example.org/sub", "ftp://x"])

@@ -56,6 +56,17 @@ async def test_a_relayed_call_carries_the_clients_token(signed_in_client: Signed
     assert b"cookie" not in seen[0]
 
 
+@pytest.mark.req("F41")
+async def test_a_team_hears_of_relayed_calls(
+    signed_in_client: SignedInClient, internet: Internet, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The example's hook notes a call that never meets a middleware, by its route and its status."""
+    client = await signed_in_client()
+    with caplog.at_level("INFO", "reports"):
+        assert (await client.get("/api/things")).status_code == 502
+    assert [record.getMessage()[:15] for record in caplog.records if record.name == "reports"] == ["GET /api/: 502 "]
+
+
 async def test_a_session_that_was_signed_out_is_over(signed_in_client: SignedInClient) -> None:
     """Sign-out ends the session for the team's routes too."""
     client = await signed_in_client()

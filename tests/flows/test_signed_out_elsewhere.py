@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from bff import app
 from local_authority.misbehaving.misbehaviours import ABSENT
 from tests.world.browser import Browser, Tab, Visit
 from tests.world.house import AUTHORITY_ORIGIN, GRACE, House, opened_house, problem_of
@@ -337,6 +338,41 @@ async def test_one_address_may_end_only_so_many(house: House) -> None:
     answers.append(await framed(house, **known))
     assert {answer.status_code for answer in answers} == {200}
     assert await why_refused(tab) == (200, None)
+
+
+@pytest.mark.req("F34")
+async def test_all_addresses_together_may_end_only_so_many(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has many addresses fills the ledger no faster: beyond the cap all get the same answer, unwritten."""
+    monkeypatch.setattr(app, "FRAMES_IN_ALL", "3/minute")
+    await house.restart_bff(server={"trusted_proxies": ["127.0.0.1"]})
+    browser = house.browser()
+    tab = browser.tab()
+    await house.sign_in(tab)
+    await house.user(tab)
+    known = {"iss": house.options.issuer_identifier, "sid": await authority_sid(house, browser)}
+    for number in range(3):
+        await framed(house, ("x-forwarded-for", f"192.0.2.{number}"), **(known | {"sid": f"guess-{number}"}))
+    assert (await framed(house, ("x-forwarded-for", "192.0.2.9"), **known)).status_code == 200
+    assert await why_refused(tab) == (200, None)
+
+
+@pytest.mark.req("F34")
+async def test_addresses_of_one_ipv6_network_are_one(house: House) -> None:
+    """A network of 64 bits is what one household has, and 2^64 addresses are no more names a minute than one."""
+    await house.restart_bff(server={"trusted_proxies": ["127.0.0.1"]})
+    browser = house.browser()
+    tab = browser.tab()
+    await house.sign_in(tab)
+    await house.user(tab)
+    known = {"iss": house.options.issuer_identifier, "sid": await authority_sid(house, browser)}
+    for number in range(60):
+        await framed(
+            house, ("x-forwarded-for", f"2001:db8:1:2::{number + 1:x}"), **(known | {"sid": f"guess-{number}"})
+        )
+    await framed(house, ("x-forwarded-for", "2001:db8:1:2:ffff::1"), **known)
+    assert await why_refused(tab) == (200, None)
+    await framed(house, ("x-forwarded-for", "2001:db8:1:3::1"), **known)
+    assert await why_refused(tab) == (401, "frontchannel")
 
 
 @pytest.mark.req("F13", "F34", "BCL-4")

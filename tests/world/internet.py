@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from bff.clock import Clock
+from bff.gate.front import FRONT
 
 AsgiApp = Callable[..., Awaitable[None]]
 
@@ -159,7 +160,7 @@ async def _call(app: AsgiApp, request: httpx.Request, body: _Body) -> httpx.Resp
         ],
         "client": ("127.0.0.1", 50000),
         "server": (request.url.host, request.url.port or 80),
-        "state": {},
+        "state": {FRONT: True},
     }
     await app(scope, receive, send)
     return httpx.Response(start["status"], headers=start["headers"], content=b"".join(chunks), request=request)

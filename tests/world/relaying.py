@@ -6,15 +6,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import httpx
 
 from bff.gate.antiforgery import Antiforgery
 from bff.oidc.messages import Claims, Narrow, Refreshed, TokenSet
+from bff.problems import row_of
 from bff.relay.callers import Callers
 from bff.relay.client_tokens import ClientTokens
 from bff.relay.fair_use import FairUse
+from bff.relay.hooks import HookedRelay, Hooks
 from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.relay import Relay
 from bff.relay.route_table import Route, RouteTable
@@ -128,6 +131,7 @@ class World:
         upstream: Upstream | None = None,
         clock: MovableClock | None = None,
         fair_use: FairUse | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.clock = clock or MovableClock()
         self.policy = CookiePolicy.for_public_url(ORIGIN)
@@ -138,7 +142,7 @@ class World:
         self.upstream = upstream or HttpxUpstream(transport=transport)
         self.watch = EndingWatch(self.ledger, self.clock)
         self.observed: list[tuple[str, int, float]] = []
-        self.relay = Relay(
+        self.relay = (Relay if hooks is None else partial(HookedRelay, hooks))(
             RouteTable(routes),
             Antiforgery(ORIGIN.encode()),
             self.vault,
@@ -148,6 +152,7 @@ class World:
             public_origin=ORIGIN,
             clock=self.clock,
             fair_use=fair_use,
+            status_of=lambda error: row_of(error).status,
             observe=lambda path, status, seconds: self.observed.append((path, status, seconds)),
         )
         self.state: dict[str, Any] = {}

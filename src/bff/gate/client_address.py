@@ -54,6 +54,14 @@ class ClientAddress:
         return any(address in network for network in self._trusted if network.version == address.version)
 
 
+def network_of(address: str) -> str:
+    """Who counts as one: an IPv4 address, however it is written, or the 64 bits of IPv6 that one machine has whole."""
+    parsed = _parsed(address) if ":" in address else None
+    if not isinstance(parsed, IPv6Address):
+        return address
+    return str(parsed.ipv4_mapped or f"{IPv6Address(parsed.packed[:8] + bytes(8))}/64")
+
+
 def _parsed(text: str) -> Address | None:
     try:
         return ip_address(text)

@@ -10,29 +10,37 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
 from bff.errors import TooManyRequests
+from bff.gate.client_address import network_of
 
 
 class FairUse:
-    """Counts in this process. A rate is written like ``600/minute``; None sets no limit.
+    """Counts in this process. A rate is written like ``600/minute``; None sets no limit. ``in_all`` is all addresses'.
 
     Raises ValueError for a rate that nothing can read.
     """
 
     def __init__(
-        self, *, concurrency: int | None = None, per_session: str | None = None, per_address: str | None = None
+        self,
+        *,
+        concurrency: int | None = None,
+        per_session: str | None = None,
+        per_address: str | None = None,
+        in_all: str | None = None,
     ) -> None:
         self._concurrency = concurrency
-        self._per_session = parse(per_session) if per_session else None
-        self._per_address = parse(per_address) if per_address else None
-        self._limiter = (
-            SlidingWindowCounterRateLimiter(MemoryStorage()) if self._per_session or self._per_address else None
+        self._per_session, self._per_address, self._in_all = (
+            parse(rate) if rate else None for rate in (per_session, per_address, in_all)
         )
+        counts = self._per_session or self._per_address or self._in_all
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage()) if counts else None
         self._under_way: dict[bytes, int] = {}
 
     def admit_address(self, address: str) -> None:
-        """Count a call of this address; raises TooManyRequests."""
+        """Count a call of this address, and so one of all; raises TooManyRequests."""
         if self._per_address is not None:
-            self._hit(self._per_address, "address", address)
+            self._hit(self._per_address, "address", network_of(address))
+        if self._in_all is not None:
+            self._hit(self._in_all, "process", "")
 
     def enter(self, session: bytes) -> None:
         """Count a call of this session that begins; raises TooManyRequests. Each one that entered must ``leave``."""

@@ -93,7 +93,7 @@ def _public_path(resolved: SplitResult, route: Route) -> bytes | None:
     if resolved.hostname != address.host.strip("[]") or not path.startswith(address.prefix + b"/"):
         return None
     try:
-        path = canonical(path[len(address.prefix) :])
+        path = canonical(path[len(address.prefix) :], encoded_slash=route.encoded_slash)
     except MalformedRequest:
         return None
     if path.split(b"/")[1] != route.path.encode().split(b"/")[1]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from msgspec.structs import replace
 
 from bff.clock import Clock
-from bff.errors import UpgradeRefused, UpstreamUnauthorized
+from bff.errors import BFFError, MalformedRequest, UpgradeRefused, UpstreamUnauthorized
 from bff.gate.antiforgery import Antiforgery
 from bff.relay.call import Call, Scope, Send
 from bff.relay.callers import PRESENTED, Callers, RelayVault
@@ -34,6 +34,7 @@ from bff.relay.websocket_upstream import WebSocketUpstream
 __all__ = ["PRESENTED", "Relay"]
 
 Observe = Callable[[str, int, float], None]
+StatusOf = Callable[[BFFError], int]
 
 WHOLE: Final = "bff.response.whole"  # our own server's extension to ASGI; other servers get the two usual messages
 _UNAUTHORIZED: Final = 401
@@ -43,7 +44,8 @@ class Relay:
     """``/api/*``: path → route → anti-forgery → session → token → upstream → stream back.
 
     ``public_origin`` is ``public_url``'s (``https://app.example``). ``observe(route path, status, seconds)`` is called
-    when a relayed response has ended; ``clock`` measures its seconds.
+    when an admitted call has ended, with its answer or with the error that ``status_of`` knows the status of; ``clock``
+    measures its seconds.
     """
 
     def __init__(  # noqa: PLR0913 — what the composition root wires, each by its name
@@ -57,6 +59,7 @@ class Relay:
         *,
         public_origin: str,
         clock: Clock,
+        status_of: StatusOf,
         fair_use: FairUse | None = None,
         observe: Observe | None = None,
         websockets: WebSocketUpstream | None = None,
@@ -68,6 +71,7 @@ class Relay:
             (b"x-forwarded-host", public.netloc.encode("ascii")),
         ]
         self._clock, self._observe, self._fair_use = clock, observe, fair_use or FairUse()
+        self._status_of = status_of
         self._watch, self._lasting = Watch(), Lasting(endings, vault, clock)
         self._sockets = WebSocketCalls(
             websockets or WebSocketUpstream(clock),
@@ -88,7 +92,11 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay one call; raise the BFFError that stopped it."""
-        path, query = canonical(scope["raw_path"]), canonical_query(scope["query_string"])
+        try:
+            path = canonical(scope["raw_path"])
+        except MalformedRequest:
+            path = self._routes.path_of(scope["raw_path"], scope.get("method", "GET"))
+        query = canonical_query(scope["query_string"])
         if scope["type"] == "websocket":
             route, target, crossed = self._upgrade(scope, path)
         elif scope["method"] == "OPTIONS":
@@ -120,8 +128,11 @@ class Relay:
         self._gate.check("websocket", "GET", scope["headers"])
         return route, target, crossing([field for field in scope["headers"] if field[0] != b"upgrade"], route)
 
-    async def _relay(self, call: Call) -> None:
-        """One request up, one response down, for as long as the browser waits for it; or a WebSocket, to its end."""
+    async def _relay(self, call: Call) -> int | None:
+        """One request up, one response down, for as long as the browser waits for it; or a WebSocket, to its end.
+
+        Answers with which status; None where the browser left first.
+        """
         began = self._clock.monotonic()
         try:
             if call.scope["type"] == "websocket":
@@ -130,9 +141,14 @@ class Relay:
                 with Presence(call.receive, self._watch) as presence:
                     status = await self._exchange(call, presence)
         except BrowserGone:
-            return
+            return None
+        except BFFError as error:
+            if self._observe is not None:
+                self._observe(call.route.path, self._status_of(error), self._clock.monotonic() - began)
+            raise
         if self._observe is not None:
             self._observe(call.route.path, status, self._clock.monotonic() - began)
+        return status
 
     async def _exchange(self, call: Call, presence: Presence) -> int:
         """Ask, and ask once more with another token where the API refuses this one and nothing is lost by it."""

@@ -78,7 +78,8 @@ class Route:
     A ``path`` that ends with a slash stands for all paths below it, any other for itself alone. The upstream is asked
     for its own prefix followed by the whole path: with ``/api/`` → ``http://api/v1`` a call of ``/api/todolist``
     becomes ``/v1/api/todolist``. ``timeout`` is in seconds, to connect, to answer, and between two blocks of a body;
-    ``max_body`` in bytes. Header names are lower-case. ``cacheable`` lets a browser keep what it revalidates;
+    ``max_body`` in bytes. Header names are lower-case. ``cacheable`` lets a browser keep what it revalidates.
+    ``encoded_slash`` admits ``%2F`` in a path: as a character of a segment, never as the way to another route.
     A ``client`` token is the application's own, for ``scope``, ``resource`` and ``audience`` (RFC 6749 4.4, RFC 8707);
     it goes out for people who are signed in, and for everybody where ``anonymous``. Where a route of a ``user`` names
     any of the three, its API sees a person's token for itself alone (RFC 6749 6).
@@ -98,6 +99,7 @@ class Route:
     resource: str = ""
     audience: str = ""
     antiforgery: Literal["header", "fetch-metadata"] = "header"
+    encoded_slash: bool = False
     request_headers: frozenset[str] = frozenset()
     response_headers: frozenset[str] = frozenset()
     timeout: float = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bff.errors import ConfigurationError, MalformedRequest, MethodNotAllowed, UnknownRoute
-from bff.relay.paths import canonical
+from bff.relay.paths import canonical, without_encoded_slashes
 from bff.relay.route import Route
 
 __all__ = ["Route", "RouteTable"]
@@ -54,10 +54,31 @@ class RouteTable:
     def takes_websockets(self, raw_path: bytes) -> bool:
         """Say whether a path, well-formed or not, is that of a route with ``websocket``."""
         try:
-            route = self._find(canonical(raw_path)).get("GET")
+            route = self._find(self.path_of(raw_path, "GET")).get("GET")
         except (MalformedRequest, UnknownRoute):
             return False
         return route is not None and route.websocket
+
+    def path_of(self, raw_path: bytes, method: str) -> bytes:
+        """The path itself, proven to have one reading on its route (rule F37); raise MalformedRequest otherwise."""
+        try:
+            return canonical(raw_path)
+        except MalformedRequest:
+            path = canonical(raw_path, encoded_slash=True)
+            if self._admits_encoded_slash(path, method):
+                return path
+            raise
+
+    def _admits_encoded_slash(self, path: bytes, method: str) -> bool:
+        """Say whether its route does, and would be the same one where an upstream takes ``%2F`` for a slash."""
+        try:
+            found = self._find(path)
+            if self._find(without_encoded_slashes(path)) is not found:
+                return False
+        except UnknownRoute:
+            return False
+        asked = [found[method]] if method in found else found.values()
+        return any(route.encoded_slash for route in asked)
 
     def match(self, path: bytes, method: str) -> tuple[Route, bytes]:
         """The route of a canonical path, and the path to ask its upstream for; raise UnknownRoute or MethodNotAllowed.

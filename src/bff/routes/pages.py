@@ -25,6 +25,7 @@ PAGE_CSP = (
 )
 # The built-in page builds its document from nodes alone, so no string of it can ever become markup.
 BUILT_IN_CSP = f"{PAGE_CSP}; require-trusted-types-for 'script'; trusted-types 'none'"
+BUILT_IN_PATHS = frozenset({"/todos", "/account"})
 OURS = ("/api", "/bff", "/docs")
 # A file whose name holds a hash of its content never changes under that name.
 _HASHED = re.compile(r"[.-][0-9A-Za-z_-]{8,}\.[a-z0-9]+$")
@@ -54,11 +55,15 @@ class Asset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """The page: its document, its files by URL path, and the policy it runs under."""
+    """The page: its document, its files by URL path, and the policy it runs under.
+
+    ``paths`` are those that the document is known to answer by itself, besides ``/``.
+    """
 
     document: Asset
     assets: dict[str, Asset]
     csp: str
+    paths: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, directory: Path | None, csp: str | None) -> Page:
@@ -70,7 +75,8 @@ class Page:
             own = {f"/{name}": Asset.of(name, content, immutable=True) for name, content in _read(directory)}
             document = own["/index.html"]
             assets |= own
-        return cls(document=document, assets=assets, csp=csp or (BUILT_IN_CSP if directory is None else PAGE_CSP))
+            return cls(document=document, assets=assets, csp=csp or PAGE_CSP)
+        return cls(document=document, assets=assets, csp=csp or BUILT_IN_CSP, paths=BUILT_IN_PATHS)
 
 
 def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:

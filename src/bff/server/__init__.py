@@ -9,14 +9,33 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
+from uvicorn.lifespan.on import LifespanOn
 
 from bff.errors import ConfigurationError
+from bff.gate.front import FRONT
 from bff.server.http_protocol import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, WHOLE, StrictHTTPProtocol
 from bff.server.websocket_protocol import PING_SECONDS, StrictWebSocketProtocol
 
 __all__ = ["MAX_HEAD_BYTES", "MAX_HEAD_FIELDS", "WHOLE", "StrictHTTPProtocol", "run", "uvicorn_config"]
 
 KEEP_ALIVE_SECONDS = 75
+
+
+class _Lifespan(LifespanOn):
+    """Tells the application, before it starts and with every request, that our own protocol stands in front of it."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        if issubclass(config.http_protocol_class, StrictHTTPProtocol):
+            self.state[FRONT] = True
+
+
+class _Config(uvicorn.Config):
+    """uvicorn's own, with the lifespan that vouches for what is served."""
+
+    def load(self) -> None:
+        super().load()
+        self.lifespan_class = _Lifespan
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -55,7 +74,7 @@ def uvicorn_config(
         raise ConfigurationError(
             [f"HTTP implementation {http.__name__} is not served. Cure: start with `bff serve`, which brings its own"]
         )
-    return uvicorn.Config(
+    return _Config(
         app,
         host=host,
         port=port,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import httptools
@@ -22,9 +22,15 @@ from bff.relay.lasting import LEAVING
 from bff.relay.websocket import UPGRADES
 from bff.server.websocket_protocol import Handshake, StrictWebSocketProtocol
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent
+
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEAD_FIELDS = 100
 HEAD_SECONDS = 10.0
+TAKE_SECONDS = 30.0
+"""How long a browser may take nothing of what it is sent (ATK-42)."""
+_LOOKS = 6  # in that time
 _SLICE = 4096
 _SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
 _BODILESS = frozenset({204, 304})
@@ -67,6 +73,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.handshake: Handshake | None = None
         self.idle_since = inf
         self.head_timer: asyncio.TimerHandle | None = None
+        self.take_timer: asyncio.TimerHandle | None = None
+        self.untaken, self.taken_at = 0, 0.0  # bytes that wait to be taken, and since when none was
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start the clock for the first request's head."""
@@ -74,8 +82,9 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_head_timer()
+        self._stop_take_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -171,7 +180,8 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def _begin_cycle(self, *, keep_alive: bool) -> None:
         """Answer this request now, or when those before it on this connection are answered."""
         before = self.cycle
-        cycle = self.cycle = _Cycle(  # by position: a dictionary of eleven names for each request costs a tenth of it
+        kind = _Cycle if keep_alive or self.scope["http_version"] == "1.1" else _OldCycle
+        cycle = self.cycle = kind(  # by position: a dictionary of eleven names for each request costs a tenth of it
             self.scope,
             self.transport,
             self.flow,
@@ -201,7 +211,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             coding = fields.only(b"transfer-encoding")
             if coding is None or coding.lower() != b"chunked" or version == "1.0":
                 raise _Refusal(400)
-        if b"expect" in fields:
+        if b"expect" in fields and version != "1.0":
             self.expect_100_continue = fields[b"expect"].lower() == b"100-continue"
         if self.parser.should_upgrade():
             self._judge_upgrade(version)
@@ -233,6 +243,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self._stop_head_timer()
+        self._stop_take_timer()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         protocol = StrictWebSocketProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
@@ -268,6 +279,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Await the next request, with one timer a connection: one a request would cost more than its parsing."""
         if self.pipeline or self.transport.is_closing():
+            self._watch_taking()
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
@@ -283,9 +295,43 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = None
         left = self.idle_since + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
+            self._watch_taking()
             self.timeout_keep_alive_handler()
         elif left < inf:
             self._await_idleness(left)
+
+    def pause_writing(self) -> None:
+        """The browser is slower than we are, or takes nothing at all: a watch tells which."""
+        super().pause_writing()
+        self._watch_taking()
+
+    def _watch_taking(self) -> None:
+        """Watch what still waits in our buffer, after a close as well: that would wait for ever to send it."""
+        self.untaken = self.transport.get_write_buffer_size()
+        if self.untaken:
+            self.taken_at = self.loop.time()
+            if self.take_timer is None:
+                self._look_later()
+
+    def _look_later(self) -> None:
+        self.take_timer = self.loop.call_later(TAKE_SECONDS / _LOOKS, self._leave_if_untaken)
+
+    def _leave_if_untaken(self) -> None:
+        self.take_timer = None
+        untaken, now = self.transport.get_write_buffer_size(), self.loop.time()
+        if not untaken or not (self.flow.write_paused or self.transport.is_closing()):
+            return
+        if untaken < self.untaken:
+            self.untaken, self.taken_at = untaken, now
+        if now - self.taken_at < TAKE_SECONDS:
+            self._look_later()
+        else:
+            self.transport.abort()
+
+    def _stop_take_timer(self) -> None:
+        if self.take_timer is not None:
+            self.take_timer.cancel()
+            self.take_timer = None
 
     def _refuse(self, status: int) -> None:
         """Answer and close. While another response is under way there is nothing to answer: only to close."""
@@ -411,6 +457,23 @@ class _Cycle(RequestResponseCycle):
 
 def _nothing() -> None:
     """What a response that is over calls when it ends."""
+
+
+class _OldCycle(_Cycle):
+    """An answer to HTTP/1.0, which knows no codings: without a length it ends with its connection (RFC 9112 6.1)."""
+
+    until_close = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Take the framing from uvicorn, which would put the body in chunks."""
+        if message["type"] == "http.response.start":
+            headers = [field for field in message.get("headers", ()) if field[0].lower() != b"transfer-encoding"]
+            message = {**message, "headers": headers}
+            if all(name.lower() != b"content-length" for name, _ in headers):
+                self.until_close, self.chunked_encoding = True, False
+        elif message["type"] == "http.response.body" and self.until_close:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 def _refusal_bytes(status: int) -> bytes:

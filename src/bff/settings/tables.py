@@ -273,23 +273,37 @@ class RelaySettings(Table):
 
     upstream: Literal["httptools", "httpx"] = "httptools"
     max_connections: int = Field(default=256, ge=1, le=65535)
-    concurrency_per_session: int = Field(default=256, ge=1)
+    concurrency_per_session: int | None = Field(default=None, ge=1)
     rate_per_session: str | None = None
     rate_per_address: str | None = None
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        refuse(
-            *(
-                f"{key} = {rate!r} is no rate. Cure: write it like 600/minute, 20/second or 5000/hour"
-                for key, rate in (
-                    ("rate_per_session", self.rate_per_session),
-                    ("rate_per_address", self.rate_per_address),
-                )
-                if rate is not None and not RATE.fullmatch(rate)
+        faults = [
+            f"{key} = {rate!r} is no rate. Cure: write it like 600/minute, 20/second or 5000/hour"
+            for key, rate in (
+                ("rate_per_session", self.rate_per_session),
+                ("rate_per_address", self.rate_per_address),
             )
-        )
+            if rate is not None and not RATE.fullmatch(rate)
+        ]
+        if self.concurrency > self._most_per_session:
+            faults.append(
+                f"concurrency_per_session = {self.concurrency} lets one session hold more than half of "
+                f"max_connections = {self.max_connections}. Cure: at most {self._most_per_session}, or more connections"
+            )
+        refuse(*faults)
         return self
+
+    @property
+    def concurrency(self) -> int:
+        """Calls of one session at a time: what is set, else 100, and never more than its share (ATK-42)."""
+        return self.concurrency_per_session or min(100, self._most_per_session)
+
+    @property
+    def _most_per_session(self) -> int:
+        """Half of the connections to an upstream: however many one session asks for, others are served."""
+        return max(1, self.max_connections // 2)
 
 
 class RouteSettings(Table):
@@ -304,6 +318,7 @@ class RouteSettings(Table):
     resource: str = ""
     audience: str = ""
     antiforgery: Literal["header", "fetch-metadata"] = "header"
+    encoded_slash: bool = False
     request_headers: tuple[str, ...] = ()
     response_headers: tuple[str, ...] = ()
     redirects: Literal["refuse", "pass"] = "refuse"

@@ -339,3 +339,27 @@ async def test_a_session_and_an_address_make_only_so_many_calls(limit: str) -> N
     else:
         other = await relayed.call(b"/api/x", headers=cookie, address="192.0.2.8")
     assert other.status == 200
+
+
+@pytest.mark.req("ATK-63")
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ("192.0.2.7", "192.0.2.7", True),
+        ("192.0.2.7", "192.0.2.8", False),
+        ("::ffff:192.0.2.7", "192.0.2.7", True),
+        ("2001:db8:1:2::1", "2001:db8:1:2:3:4:5:6", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("a socket of Unix:", "192.0.2.7", False),
+    ],
+)
+def test_what_counts_as_one_address(first: str, second: str, *, together: bool) -> None:
+    """An IPv4 address however it is written, and an IPv6 network of 64 bits, which one machine may use whole."""
+    fair_use = FairUse(per_address="1/minute")
+    fair_use.admit_address(first)
+    if together:
+        with pytest.raises(errors.TooManyRequests):
+            fair_use.admit_address(second)
+    else:
+        fair_use.admit_address(second)

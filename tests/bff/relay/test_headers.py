@@ -543,3 +543,11 @@ def test_a_route_may_let_redirects_pass() -> None:
     lenient = route(redirects="pass")
     assert rewritten(b"https://files.example/x?sig=1", lenient, b"/v1/api/x") == b"https://files.example/x?sig=1"
     assert rewritten(b"/v1/api/7", lenient, b"/v1/api/x") == b"/api/7"
+
+
+@pytest.mark.req("F37", "ATK-33")
+def test_a_location_may_hold_what_its_route_admits() -> None:
+    """An API that redirects to an id with a slash does so on routes that take one."""
+    assert rewritten(b"/v1/api/a%2Fb", route(encoded_slash=True), b"/v1/api/x") == b"/api/a%2Fb"
+    with pytest.raises(ResourceAPIUnavailable):
+        rewritten(b"/v1/api/a%2Fb", route(), b"/v1/api/x")

@@ -99,6 +99,25 @@ def test_a_path_with_two_readings_is_malformed(raw: bytes) -> None:
         canonical(raw)
 
 
+@pytest.mark.req("F37", "ATK-31")
+@pytest.mark.parametrize(
+    "raw", [b"/api/a%2Fb", b"/api/a%2fb/c", b"/api/%2F", b"/api/https%3A%2F%2Fx.example%2Fy", *PASSES]
+)
+def test_an_encoded_slash_crosses_where_it_is_asked_for(raw: bytes) -> None:
+    """Byte for byte, like every other triplet."""
+    assert canonical(raw, encoded_slash=True) is raw
+
+
+@pytest.mark.req("F37", "BBA-13", "ATK-31")
+@pytest.mark.parametrize(
+    "raw", [*REFUSED.values(), b"/api/a%2F..", b"/api/.%2fa", b"/api/a%2F.%2Fb", b"/api/%2F..%2F", b"/api/a%252Fb"]
+)
+def test_an_encoded_slash_excuses_nothing_else(raw: bytes) -> None:
+    """No other hidden separator passes with it, and no dot segment as a reader would see it who decodes."""
+    with pytest.raises(MalformedRequest):
+        canonical(raw, encoded_slash=True)
+
+
 @pytest.mark.req("F37")
 @given(st.text(min_size=1, max_size=8).filter(lambda text: not set(text) & set("/\\%?#;\x7f") and min(text) >= " "))
 def test_an_encoded_component_always_crosses(text: str) -> None:

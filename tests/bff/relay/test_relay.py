@@ -18,7 +18,17 @@ from bff.session.cookies import Jar
 from bff.session.endings import Reason
 from bff.telemetry.logs import trace_id
 from tests.world.relaying import ACCESS_TOKEN, Answer, World, session_of, token_set
-from tests.world.upstream import PLANTED, RawUpstream, echo, response, says
+from tests.world.upstream import (
+    PLANTED,
+    Act,
+    RawUpstream,
+    closes_before_its_head,
+    closes_in_its_body,
+    echo,
+    response,
+    says,
+    stalls_before_its_head,
+)
 
 JSON_BODY = [(b"content-type", b"application/json"), (b"content-length", b"5")]
 
@@ -384,6 +394,19 @@ async def test_a_trace_goes_on(upstream: RawUpstream) -> None:
     assert dict(fields_of(answer))["traceparent"].startswith("00-c0ffee" + "0" * 26 + "-")
 
 
+@pytest.mark.req("F37")
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_an_id_with_a_slash_reaches_the_api_as_it_was_sent(upstream: RawUpstream, method: str) -> None:
+    """Where its route says ``encoded_slash``; without that it is malformed, as ever."""
+    relayed = world(upstream, encoded_slash=True)
+    signed_in = await relayed.sign_in()
+    answer = await relayed.call(b"/api/files/a%2Fb", method, signed_in)
+    assert answer.status == (200 if method == "GET" else 204)
+    assert [request.target for request in upstream.received] == [b"/api/files/a%2Fb"] * (method == "GET")
+    with pytest.raises(errors.MalformedRequest):
+        await world(upstream).call(b"/api/files/a%2Fb", method, signed_in)
+
+
 async def test_a_relayed_call_is_observed_once(upstream: RawUpstream) -> None:
     """Route, status and seconds of a finished call are reported; a refused one is not a relayed one."""
     relayed = world(upstream)
@@ -391,6 +414,36 @@ async def test_a_relayed_call_is_observed_once(upstream: RawUpstream) -> None:
     with pytest.raises(errors.NoSession):
         await relayed.call(b"/api/x")
     assert relayed.observed == [("/api/", 200, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("act", "status"),
+    [
+        (closes_before_its_head, 502),
+        (stalls_before_its_head, 504),
+        (closes_in_its_body, 502),
+        (says(response(status=b"401 Unauthorized")), 401),
+    ],
+    ids=["no answer", "silence", "half an answer", "a refusal of the token"],
+)
+async def test_a_call_that_failed_is_observed_once_too(act: Act, status: int) -> None:
+    """What an outage does to calls is in the numbers: each counts by the status that its error has."""
+    async with RawUpstream(act) as upstream:
+        relayed = world(upstream, timeout=0.1)
+        with pytest.raises(errors.BFFError):
+            await relayed.call(b"/api/x", headers=await relayed.sign_in())
+    assert [(path, counted) for path, counted, _ in relayed.observed] == [("/api/", status)]
+
+
+async def test_a_call_whose_browser_left_is_no_failure(upstream: RawUpstream) -> None:
+    """Nobody was answered, and nothing went wrong."""
+    leaves = asyncio.Event()
+    leaves.set()
+    relayed = world(upstream)
+    await relayed.call(
+        b"/api/x", "POST", [*await relayed.sign_in(), (b"content-length", b"2")], body=[b"ab"], leaves=leaves
+    )
+    assert relayed.observed == []
 
 
 @pytest.mark.req("F41")

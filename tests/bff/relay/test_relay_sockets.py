@@ -13,15 +13,17 @@ from bff.errors import BFFError
 from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route_table import Route
-from bff.server import uvicorn_config
+from bff.server import http_protocol, uvicorn_config
 from tests.world.relaying import World
-from tests.world.serving import serving
+from tests.world.serving import serving, serving_here
 from tests.world.upstream import (
     Act,
     RawUpstream,
+    Received,
     closes_in_a_chunk,
     closes_in_its_body,
     echo,
+    response,
     stalls_before_its_head,
     stalls_in_its_body,
 )
@@ -182,6 +184,35 @@ async def test_a_slow_reader_slows_the_upstream(house: OpensHouse) -> None:
         writer.transport.abort()
         async with asyncio.timeout(2):
             await upstream.gone.wait()
+
+
+@pytest.mark.req("ATK-42")
+async def test_an_unread_answer_gives_its_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who reads nothing of a large answer holds its connection for a while, and then others have it."""
+    monkeypatch.setattr(http_protocol, "TAKE_SECONDS", 0.2)
+
+    async def floods_once(request: Received, _: Any, writer: asyncio.StreamWriter) -> None:
+        if request.target == b"/api/small":
+            writer.write(response())
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" " * 65536)
+            await writer.drain()
+
+    async with RawUpstream(floods_once) as upstream:
+        relayed = World(Route(path="/api/", upstream=upstream.url), upstream=HttptoolsUpstream(max_connections=1))
+        ((_, cookie),) = await relayed.sign_in()
+        asks = PAGE + b"Cookie: " + cookie + b"\r\n"
+        config = uvicorn_config(Front(relayed), host="127.0.0.1", port=0, drain_seconds=1)
+        async with serving_here(config) as (port, _):
+            _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+            writer.write(b"GET /api/large HTTP/1.1\r\n" + asks + b"\r\n")
+            await upstream.arrived.wait()
+            answer = await talk(port, b"GET /api/small HTTP/1.1\r\n" + asks + b"Connection: close\r\n\r\n")
+            writer.transport.abort()
+            await relayed.upstream.aclose()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 async def test_a_kept_connection_serves_call_after_call(house: OpensHouse) -> None:

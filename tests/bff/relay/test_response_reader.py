@@ -90,3 +90,43 @@ def test_trailers_are_no_headers() -> None:
     reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Late: y\r\n\r\n")
     assert (reader.complete, reader.reusable, reader.take()) == (True, True, b"a")
     assert [name for name, _ in reader.headers] == [b"transfer-encoding"]
+
+
+_KEPT = b"HTTP/1.1 200 OK\r\n"
+ENDINGS = {
+    "a length": _KEPT + b"Content-Length: 2\r\n\r\nab",
+    "a length, and a body that ends with a line": _KEPT + b"Content-Length: 4\r\n\r\nab\r\n",
+    "a length, and a body of line ends": _KEPT + b"Content-Length: 6\r\n\r\n\r\n\r\n\r\n",
+    "no bytes": _KEPT + b"Content-Length: 0\r\n\r\n",
+    "chunks": _KEPT + b"Transfer-Encoding: chunked\r\n\r\n4\r\nab\r\n\r\n0\r\n\r\n",
+    "chunks and a trailer": _KEPT + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX:\r\n\r\n",
+    "no body by its status": b"HTTP/1.1 204 No Content\r\nX:\r\n\r\n",
+    "an interim response before it": b"HTTP/1.1 103 Early Hints\r\n\r\n" + _KEPT + b"Content-Length: 2\r\n\r\nab",
+}
+
+
+@pytest.mark.req("F35")
+@pytest.mark.parametrize("raw", ENDINGS.values(), ids=ENDINGS.keys())
+@pytest.mark.parametrize("surplus", [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\n\r\n\r\n", b"\r\n" * 3])
+def test_a_line_end_behind_a_response_makes_its_connection_unusable(raw: bytes, surplus: bytes) -> None:
+    """Not one byte follows a whole response on a connection that is used again, however the network cuts it."""
+    for cut in range(len(raw)):
+        reader = ResponseReader("GET")
+        for segment in (raw[:cut], raw[cut:] + surplus):
+            if segment:
+                reader.feed(segment)
+        assert (reader.complete, reader.reusable) == (True, False), cut
+
+
+@pytest.mark.req("F35")
+@pytest.mark.parametrize("raw", ENDINGS.values(), ids=ENDINGS.keys())
+def test_a_response_that_ends_with_its_last_byte_leaves_its_connection_usable(raw: bytes) -> None:
+    """Whatever that byte is: a body may end with a line, and chunks always do."""
+    reader = ResponseReader("GET")
+    reader.feed(raw)
+    assert (reader.complete, reader.reusable) == (True, True)
+    if b"Content-Length: 4" in raw:  # a head in one segment, its body in another
+        reader = ResponseReader("GET")
+        reader.feed(raw[:-4])
+        reader.feed(raw[-4:])
+        assert (reader.complete, reader.reusable) == (True, True)

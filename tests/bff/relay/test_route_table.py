@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bff.errors import ConfigurationError, MethodNotAllowed, UnknownRoute
+from bff.errors import ConfigurationError, MalformedRequest, MethodNotAllowed, UnknownRoute
 from bff.relay.route import UpstreamAddress
 from bff.relay.route_table import Route, RouteTable
 
@@ -93,6 +93,45 @@ def test_the_relay_owns_nothing_else(path: bytes) -> None:
 def test_the_upstream_is_asked_below_its_own_prefix(upstream: str, target: bytes) -> None:
     """The target is the upstream's prefix and then the whole path."""
     assert RouteTable([route(upstream=upstream)]).match(b"/api/x", "GET")[1] == target
+
+
+@pytest.mark.req("F37", "ATK-31")
+def test_an_encoded_slash_is_a_routes_own_choice() -> None:
+    """It passes on the route that admits it, for the methods of that route, and for no other."""
+    files = route("/files/", encoded_slash=True, methods=frozenset({"GET"}))
+    table = RouteTable([files, route("/files/", methods=frozenset({"POST"})), route()])
+    path = b"/files/a%2Fb"
+    assert table.path_of(path, "GET") is path
+    assert table.match(path, "GET") == (files, path)
+    for refused, method in ((path, "POST"), (b"/api/a%2Fb", "GET"), (b"/other/a%2Fb", "GET"), (b"/files/%5C", "GET")):
+        with pytest.raises(MalformedRequest):
+            table.path_of(refused, method)
+
+
+@pytest.mark.req("F37", "ATK-31", "BBA-15")
+@pytest.mark.parametrize(
+    "path", [b"/files/private%2Fx", b"/files/private%2fx", b"/files/a%2Fb/x", b"/files/secret%2Fone"]
+)
+def test_an_encoded_slash_leads_around_no_deeper_route(path: bytes) -> None:
+    """What an upstream that decodes would take for the path of another route is refused."""
+    table = RouteTable(
+        [
+            route("/files/", encoded_slash=True),
+            route("/files/private/", methods=frozenset({"GET"})),
+            route("/files/a/b/", encoded_slash=True),
+            route("/files/secret/one", encoded_slash=True),
+        ]
+    )
+    with pytest.raises(MalformedRequest):
+        table.path_of(path, "GET")
+
+
+@pytest.mark.req("F37")
+def test_a_websocket_may_have_an_encoded_slash_too() -> None:
+    """The door asks for the same path as the relay."""
+    table = RouteTable([route("/live/", websocket=True, encoded_slash=True), route(websocket=True)])
+    assert table.takes_websockets(b"/live/a%2Fb")
+    assert not table.takes_websockets(b"/api/a%2Fb")
 
 
 FAULTS: dict[str, dict[str, Any]] = {

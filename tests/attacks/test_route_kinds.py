@@ -114,6 +114,7 @@ HEADER_ROUTES = [
     ("GET", "/bff/sessions"),
     ("DELETE", "/bff/sessions/x"),
     ("POST", "/bff/logout"),
+    ("POST", "/bff/probe"),
 ]
 
 

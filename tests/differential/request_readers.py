@@ -88,6 +88,10 @@ class _Collecting(asyncio.Transport):
     def is_closing(self) -> bool:
         return self._closed
 
+    def get_write_buffer_size(self) -> int:
+        """Everything is taken at once."""
+        return 0
+
     def pause_reading(self) -> None:
         """The next segment comes when all that came before is answered, anyway."""
 

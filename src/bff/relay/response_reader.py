@@ -22,6 +22,7 @@ _SURELY_SMALL: Final = MAX_HEAD_BYTES - MAX_HEAD_FIELDS  # a field is counted wi
 _MAX_SILENT_BYTES: Final = 2 * MAX_HEAD_BYTES
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 _LINE_END: Final = frozenset({b"\r", b"\n"})
+_BLANK_LINE: Final = b"\r\n\r\n"
 
 
 class ResponseReader:
@@ -67,6 +68,7 @@ class ResponseReader:
         if self.complete:
             self.reusable = False
             return
+        begun = self.begun
         self._silent += len(data)
         try:
             self._parser.feed_data(data)
@@ -78,7 +80,7 @@ class ResponseReader:
                 raise cause from None
             self._broken(type(error).__name__)  # its text quotes what was sent
         if self.reusable and data[-1:] in _LINE_END:
-            self._look_behind(data)
+            self._look_behind(data, begun=begun)
         if self._silent > _MAX_SILENT_BYTES and not self.complete:
             raise ResourceAPIUnavailable("the response head, or what is between two chunks, is too large")
 
@@ -108,14 +110,18 @@ class ResponseReader:
             raise ResourceAPIUnavailable(detail) from None
         self.reusable = False  # what follows a whole response is not ours to understand
 
-    def _look_behind(self, data: bytes) -> None:
-        """Give the connection up where line ends follow the response, or may: llhttp skips them without a word."""
+    def _look_behind(self, data: bytes, *, begun: bool) -> None:
+        """Give the connection up where line ends follow the response, or may: llhttp skips them without a word.
+
+        ``begun``: the response's head had come before these bytes.
+        """
         if not self.complete:
             return
         if self.blocks and not self._chunked:
-            self.reusable = data.endswith(self.blocks[-1]) and not self.blocks[-1].isspace()
+            head = 0 if begun else data.find(_BLANK_LINE) + len(_BLANK_LINE)
+            self.reusable = len(data) == head + len(self.blocks[-1]) and (begun or data.startswith(b"HTTP/"))
         else:
-            self.reusable = data.endswith(b"\r\n\r\n") and data[-5:-4] not in {b"", *_LINE_END}
+            self.reusable = data.endswith(_BLANK_LINE) and data[-5:-4] not in {b"", *_LINE_END}
 
     def on_message_begin(self) -> None:
         """A first byte: of the response, of the one behind an interim one, or of one that nobody asked for."""

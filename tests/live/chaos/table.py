@@ -20,7 +20,7 @@ _SPELLED = {
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """All cases as a Markdown table; raises ``KeyError`` for one that has no row, because it failed or never ran."""
+    """All cases as a Markdown table; what failed, or was not run, has dashes for numbers."""
     found = {(row["fault"], row["mode"]): row for row in rows}
     lines = [
         "| fault | mode | rounds | token calls | log-outs | of them promised | recovery, s |",
@@ -28,12 +28,16 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for fault, modes in MODES.items():
         for mode in modes:
-            row = found[fault, mode]
-            lines.append(
-                f"| `{fault}` | {_SPELLED[mode]} | {row['rounds']} | {row['token_calls']} | {row['logouts']} "
-                f"| {min(row['logouts'], row['promised_logouts'])} | {row['recovery_s']:g} |"
-            )
+            cells = [f"`{fault}`", _SPELLED[mode], *_numbers(found.get((fault, mode)))]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _numbers(row: dict[str, Any] | None) -> list[str]:
+    if row is None:
+        return ["-"] * 5
+    promised = min(row["logouts"], row["promised_logouts"])
+    return [str(row["rounds"]), str(row["token_calls"]), str(row["logouts"]), str(promised), f"{row['recovery_s']:g}"]
 
 
 def main() -> None:

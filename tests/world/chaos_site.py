@@ -18,6 +18,14 @@ from tests.world.stores import Stores
 Jar = dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """Why a session is not served at last, or None; and for how many seconds its answers told of a fault."""
+
+    reason: str | None
+    seconds: float
+
+
 @dataclass
 class Site:
     """The replicas of one mode, their stores, and browsers."""
@@ -68,24 +76,25 @@ class Site:
             assert time.monotonic() < deadline, f"{what}: {held} of {count}"
             await asyncio.sleep(0.05)
 
-    async def fates(self, jars: list[Jar], *, seconds: float = PATIENCE) -> list[str | None]:
-        """For each: None as soon as it is served, else the reason that it was told at last."""
+    async def fates(self, jars: list[Jar]) -> list[Fate]:
+        """Call for each until it is served, or signed out, or nobody would wait any longer."""
 
-        async def fate(number: int, jar: Jar) -> str | None:
-            deadline = time.monotonic() + seconds
+        async def fate(number: int, jar: Jar) -> Fate:
+            began, told = time.monotonic(), 0.0
             while True:
                 answer = await self.call(jar, number)
                 if answer.status == 200:
-                    return None
-                if answer.status == 401 or time.monotonic() > deadline:
-                    return answer.reason
+                    return Fate(None, told)
+                told = time.monotonic() - began
+                if answer.status == 401 or told > PATIENCE:
+                    return Fate(answer.reason, told)
                 await asyncio.sleep(0.1)
 
         return await asyncio.gather(*(fate(number, jar) for number, jar in enumerate(jars)))
 
     async def logged_out(self, jars: list[Jar]) -> list[str]:
         """The reasons of those who are not served."""
-        return [reason for reason in await self.fates(jars) if reason is not None]
+        return [fate.reason for fate in await self.fates(jars) if fate.reason is not None]
 
 
 @asynccontextmanager

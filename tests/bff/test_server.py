@@ -361,6 +361,11 @@ def test_the_configuration_leaves_nothing_to_the_environment(monkeypatch: pytest
     assert config.loop == "uvloop"
 
 
+def test_a_worker_that_starts_slowly_is_not_taken_for_a_dead_one() -> None:
+    """A minute to show a sign of life: on a busy machine its imports alone take more than five seconds."""
+    assert uvicorn_config("bff.cli:application", host="127.0.0.1", port=0, workers=2).timeout_worker_healthcheck >= 60
+
+
 def test_a_request_under_way_at_shutdown_is_finished() -> None:
     """Within ``drain_seconds`` the server answers what it had taken before it stops."""
     echo = Echo()

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from bff import settings
 from resource_api.settings import ResourceAPISettings
+from tests.world.chaos import MODES
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
@@ -68,3 +69,13 @@ def test_every_decision_has_its_own_number() -> None:
     assert len(set(numbers)) == len(numbers)
     headings = [int(page.read_text(encoding="utf-8")[2:].split(".")[0]) for page in pages]
     assert headings == numbers
+
+
+def test_every_fault_is_told_and_costs_no_session_that_was_not_promised() -> None:
+    """docs/chaos.md has a line of each fault in each mode, from a run, and says what is done."""
+    text = (ROOT / "docs/chaos.md").read_text(encoding="utf-8")
+    table, what = text.split("<!-- chaos: begin -->", 1)[1].split("<!-- chaos: end -->", 1)
+    rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| ([\d-]+) \| ([\d-]+) \| [\d.-]+ \|$", table, re.MULTILINE)
+    assert [fault for fault, _, _ in rows] == [fault for fault, modes in MODES.items() for _ in modes]
+    assert [fault for fault, logouts, promised in rows if logouts != promised] == []
+    assert [fault for fault in MODES if f"`{fault}`" not in what] == []

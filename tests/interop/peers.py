@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -59,7 +60,12 @@ def running(command: list[str], *, ready: str, environment: dict[str, str], fold
     log = folder / "peer.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment}
+            command,
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + START_SECONDS
@@ -70,11 +76,11 @@ def running(command: list[str], *, ready: str, environment: dict[str, str], fold
         yield
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # the wheel's node is a script that leaves the real one behind
+        process.wait()
 
 
 def _answers(url: str) -> bool:

@@ -1,10 +1,8 @@
-"""Three BFF processes behind one public name, a Valkey with replica and Sentinel, an authority that can be stopped."""
+"""Several BFF processes behind one public name, and an authority and an API that can be late, hold back, and stop."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import signal
 import subprocess
 import sys
@@ -15,113 +13,37 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
-import redis
 
 from bff.session.key_ring import Key, write_keys
 from local_authority import seeds
 from tests.world.deployment import Deployment, _end
 from tests.world.ports import free_port
-from tests.world.valkey import Valkey
+from tests.world.stores import Stores
 
-Mode = Literal["sessions", "ledger"]
-SERVICE = "main"
-_SERVE = (sys.executable, "-m", "tests.world.skewed")
-
-
-@dataclass
-class Stores:
-    """A primary, its replica, and the Sentinel that can promote it; it does so only when it is told to."""
-
-    folder: Path
-    servers: list[Valkey] = field(default_factory=list)
-    sentinel: Valkey | None = None
-
-    def start(self) -> None:
-        """Start all three, and wait for the replica."""
-        for name in ("a", "b"):
-            (self.folder / name).mkdir(parents=True)
-            self.servers.append(Valkey(self.folder / name, appendonly="yes"))
-        first, second = self.servers
-        first.start()
-        second.options["replicaof"] = f"127.0.0.1 {first.port}"
-        second.start()
-        (self.folder / "s").mkdir()
-        self.sentinel = Valkey(self.folder / "s")
-        self.sentinel.start_sentinel(SERVICE, first, down_after_ms=60_000)
-        self.until(lambda: second.info()["master_link_status"] == "up")
-        self.until(lambda: self._sentinel_knows() == 1)
-
-    @property
-    def url(self) -> str:
-        """What ``session.redis_url`` says."""
-        assert self.sentinel is not None
-        return f"redis+sentinel://127.0.0.1:{self.sentinel.port}/{SERVICE}/0"
-
-    @property
-    def primary(self) -> Valkey:
-        """The one that takes writes now."""
-        assert self.sentinel is not None
-        with self.sentinel.client() as client:
-            _, port = client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
-        return next(server for server in self.servers if server.port == int(port))
-
-    def fail_over(self) -> None:
-        """Kill the primary and promote its replica; the dead one comes back as a replica."""
-        assert self.sentinel is not None
-        dead = self.primary
-        dead.kill()
-        with self.sentinel.client() as client:
-            client.execute_command("SENTINEL", "FAILOVER", SERVICE)
-        self.until(lambda: self.primary is not dead and self.primary.info()["role"] == "master")
-
-    def restore(self) -> None:
-        """Start what is dead, as a replica of what lives."""
-        for server in self.servers:
-            if not server.running:
-                server.options["replicaof"] = f"127.0.0.1 {self.primary.port}"
-                server.start()
-        self.until(lambda: self.primary.info()["connected_slaves"] == 1)
-        self.until(lambda: self._sentinel_knows() == 1)
-
-    def stop(self) -> None:
-        """End all three."""
-        for server in (*self.servers, self.sentinel):
-            if server is not None:
-                server.kill()
-
-    def until(self, condition: Any, seconds: float = 20.0) -> None:
-        """Wait for a condition."""
-        deadline = time.monotonic() + seconds
-        while True:
-            with contextlib.suppress(redis.RedisError, StopIteration, KeyError):
-                if condition():
-                    return
-            if time.monotonic() > deadline:
-                raise RuntimeError("the stores do not come to rest")
-            time.sleep(0.02)
-
-    def _sentinel_knows(self) -> int:
-        assert self.sentinel is not None
-        with self.sentinel.client() as client:
-            told = client.execute_command("SENTINEL", "MASTER", SERVICE)
-            told = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=True))
-        named = {key.decode() if isinstance(key, bytes) else key: value for key, value in told.items()}
-        return int(named.get("num-slaves", named.get("num_slaves", 0)))
+Mode = Literal["sessions", "ledger", "file"]
+_REPLICA = (sys.executable, "-m", "tests.world.skewed")
+_MACHINE = (sys.executable, "-m", "bff.cli", "serve", "--config")
 
 
 @dataclass
 class Replicas(Deployment):
-    """``mode``: sessions in the store, or in cookies with the ledger there. The API is a process of its own."""
+    """``mode``: sessions in the store, or in cookies with the ledger there, or in a file: then the two workers of one
+    machine are all there is. The API is a process of its own.
+    """
 
     mode: Mode = "sessions"
     redis_url: str = ""
-    count: int = 3
     ports: list[int] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
     _api_port: int = 0
     _api: subprocess.Popen[bytes] | None = None
     _bffs: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
     _counted: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return 1 if self.mode == "file" else 3
 
     def start(self) -> None:
         """Start authority and API, then every replica."""
@@ -132,10 +54,22 @@ class Replicas(Deployment):
         (self.folder / "bff.toml").write_text(self._settings(), encoding="utf-8")
         self.start_authority()
         self._api = self._run(self._peers_command(self._api_port, "api"), "api.log")
+        self.start_replicas()
+
+    def start_replicas(self) -> None:
+        """Start all at once."""
         for replica in range(self.count):
             self.start_replica(replica, wait=False)
         for replica in range(self.count):
             self._await(self._bffs[replica], f"{self.at(replica)}/livez", f"bff-{replica}.log")
+
+    def restart(self) -> None:
+        """SIGTERM to all at once, and all of them again."""
+        for process in self._bffs.values():
+            process.send_signal(signal.SIGTERM)
+        for replica in range(self.count):
+            self.stop_replica(replica)
+        self.start_replicas()
 
     def at(self, replica: int) -> str:
         """Where one replica listens; the balancer in front of them keeps the public name."""
@@ -143,8 +77,11 @@ class Replicas(Deployment):
 
     def start_replica(self, replica: int, *, skew: float = 0.0, wait: bool = True) -> None:
         """Start one, with its clock so many seconds away from everybody's."""
-        words = [str(self.folder / "bff.toml"), str(self.ports[replica]), str(skew)]
-        self._bffs[replica] = self._run([*_SERVE, *words], f"bff-{replica}.log")
+        settings = str(self.folder / "bff.toml")
+        one = (
+            [*_MACHINE, settings] if self.mode == "file" else [*_REPLICA, settings, str(self.ports[replica]), str(skew)]
+        )
+        self._bffs[replica] = self._run(one, f"bff-{replica}.log")
         if wait:
             self._await(self._bffs[replica], f"{self.at(replica)}/livez", f"bff-{replica}.log")
 
@@ -197,9 +134,16 @@ class Replicas(Deployment):
         return [sys.executable, "-m", "tests.world.lasting_peers", str(port), *words]
 
     def _settings(self) -> str:
-        stored = 'store = "redis"' if self.mode == "sessions" else 'ledger = "redis"'
+        stored = {
+            "sessions": f'redis_url = "{self.redis_url}"\nstore = "redis"',
+            "ledger": f'redis_url = "{self.redis_url}"\nledger = "redis"',
+            "file": f'ledger = "file:{self.folder}/ledger.sqlite"',
+        }[self.mode]
         return f"""
 public_url = "{self.public_url}"
+[server]
+port = {self.port}
+workers = 2
 [authority]
 issuer = "{self.issuer}"
 client_id = "{seeds.BFF_CLIENT_ID}"
@@ -207,7 +151,6 @@ client_secret_file = "{self.folder}/client-secret"
 {self.authority}
 [session]
 keys_file = "{self.folder}/keys.json"
-redis_url = "{self.redis_url}"
 machines = {self.count}
 {stored}
 {self.session}
@@ -217,60 +160,18 @@ upstream = "http://127.0.0.1:{self._api_port}"
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back: a status, the cookies to keep or drop, and the body as far as it is a problem."""
-
-    status: int
-    cookies: tuple[tuple[str, str | None], ...]
-    body: bytes
-
-    @property
-    def reason(self) -> str:
-        """Why a session is over, or what else is the matter."""
-        told = json.loads(self.body)
-        found: str = told.get("reason", told["type"])
-        return found
-
-
-async def get(port: int, path: str, host: str, cookie: str, *, seconds: float = 30.0) -> Reply:
-    """One GET of the page on a connection of its own; raises ``OSError`` and ``TimeoutError``.
-
-    Two hundred at once are cheap this way, so that what is measured is the other side.
-    """
-    async with asyncio.timeout(seconds):
-        reader, writer = await asyncio.open_connection("localhost", port)
-        try:
-            head = f"GET {path} HTTP/1.1\r\nhost: {host}\r\nx-csrf: 1\r\ncookie: {cookie}\r\nconnection: close\r\n\r\n"
-            writer.write(head.encode())
-            answer = await reader.read()
-        finally:
-            writer.close()
-    lines, _, body = answer.partition(b"\r\n\r\n")
-    if not lines:
-        raise ConnectionResetError("no answer")
-    status, *fields = lines.decode("latin-1").split("\r\n")
-    set_cookies = [value.strip() for name, _, value in (one.partition(":") for one in fields) if name == "set-cookie"]
-    return Reply(int(status.split()[1]), tuple(_kept(one) for one in set_cookies), body)
-
-
-def _kept(set_cookie: str) -> tuple[str, str | None]:
-    pair, _, attributes = set_cookie.partition(";")
-    name, _, value = pair.partition("=")
-    return name, None if "Max-Age=0" in attributes else value
-
-
 @contextlib.contextmanager
-def replicated(folder: Path, **options: Any) -> Iterator[tuple[Replicas, Stores]]:
-    """Stores and replicas until the block ends."""
-    stores = Stores(folder / "stores")
-    replicas: Replicas | None = None
-    try:
-        stores.start()
-        replicas = Replicas(folder, redis_url=stores.url, **options)
+def replicated(
+    folder: Path, *, mode: Mode, access_token_seconds: int, **told: Any
+) -> Iterator[tuple[Replicas, Stores]]:
+    """Stores, where the mode has any, and replicas until the block ends; ``told`` is what else Replicas takes."""
+    with contextlib.ExitStack() as stack:
+        stores = Stores(folder / "stores")
+        stack.callback(stores.stop)
+        if mode != "file":
+            stores.start()
+        url = "" if mode == "file" else stores.url
+        replicas = Replicas(folder, mode=mode, redis_url=url, access_token_seconds=access_token_seconds, **told)
+        stack.callback(replicas.stop)
         replicas.start()
         yield replicas, stores
-    finally:
-        if replicas is not None:
-            replicas.stop()
-        stores.stop()

@@ -19,6 +19,7 @@ from bff.server.websocket_protocol import PING_SECONDS, StrictWebSocketProtocol
 __all__ = ["MAX_HEAD_BYTES", "MAX_HEAD_FIELDS", "WHOLE", "StrictHTTPProtocol", "run", "uvicorn_config"]
 
 KEEP_ALIVE_SECONDS = 75
+WORKER_SECONDS = 60  # in which a worker has to show a sign of life: on a busy machine its imports alone may take ten
 
 
 class _Lifespan(LifespanOn):
@@ -93,6 +94,7 @@ def uvicorn_config(
         forwarded_allow_ips=[],
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=drain_seconds,
+        timeout_worker_healthcheck=WORKER_SECONDS,
         workers=workers,
         factory=factory,
     )

@@ -11,7 +11,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.live.test_chaos import LONG, ROUNDS, Row, Site, killed
+from tests.live.chaos.test_faults import killed
+from tests.world.chaos import LONG, ROUNDS, Row
+from tests.world.chaos_site import Site
 from tests.world.replicas import Mode, replicated
 
 SESSIONS = 10 if ROUNDS else 3
@@ -30,8 +32,8 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]
         for mode in MODES:
             if any(mode == one for one, _ in CASES):
                 folder, rotation = tmp_path_factory.mktemp(f"overlap-{mode}"), 'refresh_rotation = "overlap"'
-                options = {"access_token_seconds": LONG, "authority": rotation, "overlap_seconds": 30}
-                deployed = replicated(folder, mode=mode, **options)
+                told = {"authority": rotation, "overlap_seconds": 30}
+                deployed = replicated(folder, mode=mode, access_token_seconds=LONG, **told)
                 known[mode] = Site(*stack.enter_context(deployed))
         yield known
 

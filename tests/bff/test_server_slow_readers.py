@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bff.server import WHOLE, http_protocol, uvicorn_config
+from bff.server import WHOLE, taking, uvicorn_config
 from tests.world.serving import serving
 
 pytestmark = [pytest.mark.req("ATK-42"), pytest.mark.timeout(20)]
@@ -55,7 +55,7 @@ class Sending:
 @contextmanager
 def asked(app: Sending, monkeypatch: pytest.MonkeyPatch, fields: bytes = b"") -> Iterator[socket.socket]:
     """Somebody with a small receive buffer who has asked, and has not read yet."""
-    monkeypatch.setattr(http_protocol, "TAKE_SECONDS", SECONDS)
+    monkeypatch.setattr(taking, "TAKE_SECONDS", SECONDS)
     with (
         serving(uvicorn_config(app, host="127.0.0.1", port=0, drain_seconds=1)) as port,
         socket.socket(socket.AF_INET, socket.SOCK_STREAM) as peer,

@@ -13,7 +13,8 @@ from uvicorn.lifespan.on import LifespanOn
 
 from bff.errors import ConfigurationError
 from bff.gate.front import FRONT
-from bff.server.http_protocol import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, WHOLE, StrictHTTPProtocol
+from bff.server.cycle import WHOLE
+from bff.server.http_protocol import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, StrictHTTPProtocol
 from bff.server.websocket_protocol import PING_SECONDS, StrictWebSocketProtocol
 
 __all__ = ["MAX_HEAD_BYTES", "MAX_HEAD_FIELDS", "WHOLE", "StrictHTTPProtocol", "run", "uvicorn_config"]

@@ -9,36 +9,25 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from bff.fields import LOWER, Fields, Head
-from bff.relay.headers import ends_a_line
 from bff.relay.lasting import LEAVING
 from bff.relay.websocket import UPGRADES
+from bff.server.cycle import Cycle, OldCycle, Signal
+from bff.server.taking import Taking
 from bff.server.websocket_protocol import Handshake, StrictWebSocketProtocol
-
-if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_HEAD_FIELDS = 100
 HEAD_SECONDS = 10.0
-TAKE_SECONDS = 30.0
-"""How long a browser may take nothing of what it is sent (ATK-42)."""
-_LOOKS = 6  # in that time
 _SLICE = 4096
 _SURELY_SMALL = MAX_HEAD_BYTES - 2 * _SLICE
-_BODILESS = frozenset({204, 304})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
-WHOLE = "bff.response.whole"
-"""An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
-
-Headers = list[tuple[bytes, bytes]]
 
 _WORDS = {
     400: b"The request is malformed.",
@@ -61,6 +50,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     """HTTP/1.1 and 1.0 as RFC 9112 means them, with nothing that two parsers could read in two ways."""
 
     cycle: RequestResponseCycle | None  # type: ignore[assignment]  # uvicorn declares it as if a request had come
+    taking: Taking
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 — uvicorn's own constructor, passed on
         super().__init__(*args, **kwargs)
@@ -73,18 +63,17 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.handshake: Handshake | None = None
         self.idle_since = inf
         self.head_timer: asyncio.TimerHandle | None = None
-        self.take_timer: asyncio.TimerHandle | None = None
-        self.untaken, self.taken_at = 0, 0.0  # bytes that wait to be taken, and since when none was
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start the clock for the first request's head."""
         super().connection_made(transport)
+        self.taking = Taking(transport, self.flow, self.loop)
         self.head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, 408)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
         self._stop_head_timer()
-        self._stop_take_timer()
+        self.taking.stop()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -180,7 +169,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def _begin_cycle(self, *, keep_alive: bool) -> None:
         """Answer this request now, or when those before it on this connection are answered."""
         before = self.cycle
-        kind = _Cycle if keep_alive or self.scope["http_version"] == "1.1" else _OldCycle
+        kind = Cycle if keep_alive or self.scope["http_version"] == "1.1" else OldCycle
         cycle = self.cycle = kind(  # by position: a dictionary of eleven names for each request costs a tenth of it
             self.scope,
             self.transport,
@@ -189,7 +178,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self.access_logger,
             self.access_log,
             self.server_state.default_headers,
-            cast("asyncio.Event", _Signal()),
+            cast("asyncio.Event", Signal()),
             self.expect_100_continue,
             keep_alive,
             self.on_response_complete,
@@ -243,7 +232,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self._stop_head_timer()
-        self._stop_take_timer()
+        self.taking.stop()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         protocol = StrictWebSocketProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
@@ -265,7 +254,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         """Start the app's task, which leaves the server's tasks by itself: a callback would be a turn of the loop."""
         task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
-        if isinstance(cycle, _Cycle):
+        if isinstance(cycle, Cycle):
             cycle.task, cycle.tasks = task, self.tasks
 
     def shutdown(self) -> None:
@@ -279,7 +268,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Await the next request, with one timer a connection: one a request would cost more than its parsing."""
         if self.pipeline or self.transport.is_closing():
-            self._watch_taking()
+            self.taking.watch()
             super().on_response_complete()
             return
         self.server_state.total_requests += 1
@@ -295,7 +284,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = None
         left = self.idle_since + self.timeout_keep_alive - self.loop.time()
         if left <= 0:
-            self._watch_taking()
+            self.taking.watch()
             self.timeout_keep_alive_handler()
         elif left < inf:
             self._await_idleness(left)
@@ -303,35 +292,7 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The browser is slower than we are, or takes nothing at all: a watch tells which."""
         super().pause_writing()
-        self._watch_taking()
-
-    def _watch_taking(self) -> None:
-        """Watch what still waits in our buffer, after a close as well: that would wait for ever to send it."""
-        self.untaken = self.transport.get_write_buffer_size()
-        if self.untaken:
-            self.taken_at = self.loop.time()
-            if self.take_timer is None:
-                self._look_later()
-
-    def _look_later(self) -> None:
-        self.take_timer = self.loop.call_later(TAKE_SECONDS / _LOOKS, self._leave_if_untaken)
-
-    def _leave_if_untaken(self) -> None:
-        self.take_timer = None
-        untaken, now = self.transport.get_write_buffer_size(), self.loop.time()
-        if not untaken or not (self.flow.write_paused or self.transport.is_closing()):
-            return
-        if untaken < self.untaken:
-            self.untaken, self.taken_at = untaken, now
-        if now - self.taken_at < TAKE_SECONDS:
-            self._look_later()
-        else:
-            self.transport.abort()
-
-    def _stop_take_timer(self) -> None:
-        if self.take_timer is not None:
-            self.take_timer.cancel()
-            self.take_timer = None
+        self.taking.watch()
 
     def _refuse(self, status: int) -> None:
         """Answer and close. While another response is under way there is nothing to answer: only to close."""
@@ -365,115 +326,6 @@ class StrictHTTPProtocol(HttpToolsProtocol):
     def _should_upgrade(self) -> bool:
         """Only to a WebSocket that was admitted: any other such request is served as plain HTTP (RFC 9110 7.8)."""
         return self.handshake is not None
-
-
-class _Signal(Struct, eq=False):
-    """An ``asyncio.Event`` that is only made where somebody waits for it: most requests have no body to wait for."""
-
-    _set: bool = False
-    _event: asyncio.Event | None = None
-
-    def set(self) -> None:
-        """Something has happened."""
-        self._set = True
-        if self._event is not None:
-            self._event.set()
-
-    def clear(self) -> None:
-        """It is known."""
-        self._set = False
-        if self._event is not None:
-            self._event.clear()
-
-    async def wait(self) -> None:
-        """Return when something has happened."""
-        if not self._set:
-            event = self._event = self._event or asyncio.Event()
-            await event.wait()
-
-
-class _Cycle(RequestResponseCycle):
-    """One request and its answer, which may also be given in one piece: the extension ``WHOLE``."""
-
-    task: asyncio.Task[None]
-    tasks: set[asyncio.Task[None]]
-
-    async def run_asgi(self, app: Any) -> None:  # noqa: ANN401 — as uvicorn declares it
-        """Run the app; the extension is taken back at its end, for scope and cycle would keep each other alive."""
-        extended = cast("dict[str, Any]", self.scope)
-        extended["extensions"] = {WHOLE: self.whole}
-        try:
-            await app(extended, self.receive, self.send)
-            if not (self.response_complete or self.disconnected):
-                await self._fall_short(None)
-        except BaseException as error:  # noqa: BLE001 — because nobody above this task would hear of it
-            await self._fall_short(error)
-        finally:
-            del extended["extensions"]
-            self.on_response = _nothing
-            self.tasks.discard(self.task)
-
-    async def _fall_short(self, error: BaseException | None) -> None:
-        """The app gave no whole answer: say so where nothing was said yet, else break off."""
-        self.logger.error("the application left its request unanswered", exc_info=error)
-        if self.response_started or self.disconnected:
-            self.transport.close()
-        else:
-            await self.send_500_response()
-
-    async def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """Write a complete response in one piece: one pass over its fields, and one system call in place of two.
-
-        ``headers`` have lower-case names. The length is ours to say; a HEAD keeps the one that it was given.
-        """
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if self.disconnected:
-            return
-        if self.scope["method"] == "HEAD":
-            body = b""
-        elif status not in _BODILESS:
-            length = (b"content-length", b"%d" % len(body))
-            if length not in headers:
-                headers = [field for field in headers if field[0] != b"content-length"]
-                headers.append(length)
-        self.transport.write(self._head(status, headers) + body)
-        self.response_started = self.response_complete = True
-        self.waiting_for_100_continue = False
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
-
-    def _head(self, status: int, headers: Headers) -> bytes:
-        lines = list(map(b": ".join, (*self.default_headers, *headers)))
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        if ends_a_line(b"".join(lines)):
-            raise RuntimeError("a response header holds a line end")
-        lines.append(b"\r\n")
-        return STATUS_LINE[status] + b"\r\n".join(lines)
-
-
-def _nothing() -> None:
-    """What a response that is over calls when it ends."""
-
-
-class _OldCycle(_Cycle):
-    """An answer to HTTP/1.0, which knows no codings: without a length it ends with its connection (RFC 9112 6.1)."""
-
-    until_close = False
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """Take the framing from uvicorn, which would put the body in chunks."""
-        if message["type"] == "http.response.start":
-            headers = [field for field in message.get("headers", ()) if field[0].lower() != b"transfer-encoding"]
-            message = {**message, "headers": headers}
-            if all(name.lower() != b"content-length" for name, _ in headers):
-                self.until_close, self.chunked_encoding = True, False
-        elif message["type"] == "http.response.body" and self.until_close:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
 
 
 def _refusal_bytes(status: int) -> bytes:

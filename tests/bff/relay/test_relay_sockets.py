@@ -13,7 +13,7 @@ from bff.errors import BFFError
 from bff.relay.httptools_upstream import HttptoolsUpstream
 from bff.relay.httpx_upstream import HttpxUpstream
 from bff.relay.route_table import Route
-from bff.server import http_protocol, uvicorn_config
+from bff.server import taking, uvicorn_config
 from tests.world.relaying import World
 from tests.world.serving import serving, serving_here
 from tests.world.upstream import (
@@ -189,7 +189,7 @@ async def test_a_slow_reader_slows_the_upstream(house: OpensHouse) -> None:
 @pytest.mark.req("ATK-42")
 async def test_an_unread_answer_gives_its_connection_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody who reads nothing of a large answer holds its connection for a while, and then others have it."""
-    monkeypatch.setattr(http_protocol, "TAKE_SECONDS", 0.2)
+    monkeypatch.setattr(taking, "TAKE_SECONDS", 0.2)
 
     async def floods_once(request: Received, _: Any, writer: asyncio.StreamWriter) -> None:
         if request.target == b"/api/small":

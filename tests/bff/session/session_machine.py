@@ -128,6 +128,8 @@ class Life:
     ended_at: float = 0.0
     owed_by: set[Worker] = field(default_factory=set)
     """Who ended it without their store's taking it: over there, elsewhere as soon as it is told."""
+    may_have_ended: bool = False
+    """A worker was killed that owed its end: nobody knows whether a last attempt to write it came through."""
     may_be_lost: bool = False
     served_until: float = 0.0
     """When the access token of the generation that was found last ends."""
@@ -240,7 +242,8 @@ class Sessions(RuleBasedStateMachine):
         if any(cookie.name == policy.idle and cookie.max_age != 0 for cookie in cookies):
             life.active_at = self.clock.now()
         if any(cookie.name == policy.session and cookie.max_age == 0 for cookie in cookies):
-            assert life.owed_by or self.timed_out(life) is not False, "a living session's cookie was taken back"
+            ending = life.owed_by or life.may_have_ended
+            assert ending or self.timed_out(life) is not False, "a living session's cookie was taken back"
             life.browser = NOBODYS
 
     # What can happen.
@@ -421,6 +424,7 @@ class Sessions(RuleBasedStateMachine):
         self.late = [one for one in self.late if one[1] is not gone]
         for life in self.lives:
             life.may_be_lost |= gone.owes
+            life.may_have_ended |= gone in life.owed_by
             life.owed_by.discard(gone)
         gone.broken.close()
         self.kill(gone)
@@ -537,6 +541,9 @@ class Sessions(RuleBasedStateMachine):
         reason = Reason(refusal.reason)
         if reason in {Reason.IDLE, Reason.ABSOLUTE, Reason.SESSION_EXPIRY}:
             assert copied or self.timed_out(life) is not False, "it should live"
+            return
+        if life.may_have_ended:
+            life.ends(self.clock.now())
             return
         if reason is Reason.STALE_GENERATION:
             assert copied or life.may_be_lost, "it should live"

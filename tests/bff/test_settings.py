@@ -140,20 +140,21 @@ def test_every_key_of_a_route_reaches_the_relay() -> None:
 @pytest.mark.parametrize(
     ("relay", "admitted"),
     [
-        ("", 100),
+        ("", 256),
+        ("max_connections = 1024", 256),
         ("max_connections = 40", 20),
         ("max_connections = 1", 1),
-        ("concurrency_per_session = 128", 128),
+        ("concurrency_per_session = 200", 200),
         ("concurrency_per_session = 3", 3),
     ],
 )
 def test_no_session_may_hold_more_than_half_of_the_connections(write: Any, relay: str, admitted: int) -> None:
-    """Whatever the cap, a session's share leaves as much to everybody else; unless it is set it is 100 at most."""
+    """Whatever the cap, a session's share leaves as much to everybody else; unless it is set it is 256 at most."""
     assert load_settings(write(f"{GOOD}\n[relay]\n{relay}\n")).relay.concurrency == admitted
 
 
 @pytest.mark.req("ATK-42")
-@pytest.mark.parametrize("relay", ["concurrency_per_session = 129", "max_connections = 3\nconcurrency_per_session = 2"])
+@pytest.mark.parametrize("relay", ["concurrency_per_session = 257", "max_connections = 3\nconcurrency_per_session = 2"])
 def test_more_than_half_of_the_connections_for_one_session_stop_the_start(write: Any, relay: str) -> None:
     """The cause names both settings, for either cures it."""
     (cause,) = refused(write(f"{GOOD}\n[relay]\n{relay}\n"))

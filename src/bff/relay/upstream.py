@@ -20,7 +20,7 @@ from bff.relay.headers import Headers
 from bff.relay.request_body import RequestBody
 from bff.relay.route import Route
 
-MAX_CONNECTIONS: Final = 256
+MAX_CONNECTIONS: Final = 512
 MAX_CONNECT_SECONDS: Final = 5.0
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEAD_FIELDS: Final = 100

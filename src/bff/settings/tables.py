@@ -272,7 +272,7 @@ class RelaySettings(Table):
     """``[relay]``: how calls reach the upstreams."""
 
     upstream: Literal["httptools", "httpx"] = "httptools"
-    max_connections: int = Field(default=256, ge=1, le=65535)
+    max_connections: int = Field(default=512, ge=1, le=65535)
     concurrency_per_session: int | None = Field(default=None, ge=1)
     rate_per_session: str | None = None
     rate_per_address: str | None = None
@@ -297,8 +297,8 @@ class RelaySettings(Table):
 
     @property
     def concurrency(self) -> int:
-        """Calls of one session at a time: what is set, else 100, and never more than its share (ATK-42)."""
-        return self.concurrency_per_session or min(100, self._most_per_session)
+        """Calls of one session at a time: what is set, else 256, and never more than its share (ATK-42)."""
+        return self.concurrency_per_session or min(256, self._most_per_session)
 
     @property
     def _most_per_session(self) -> int:

@@ -7,9 +7,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.world.chaos import LONG
+from tests.world.chaos import LONG, ROUNDS
 from tests.world.chaos_site import Site
 from tests.world.replicas import Mode, replicated
+
+# Three more replicas for one kill: the short form has that of one machine, in tests/live/test_kills_with_overlap.py.
+collect_ignore = [] if ROUNDS else ["test_replicas_killed_with_overlap.py"]
 
 
 @pytest.fixture(scope="package")

@@ -1,6 +1,6 @@
 """The same promise where replicas share a store: whoever was being refreshed on a killed one is served by the others.
 
-``make chaos`` kills at every point in both modes with its rounds, and adds its rows; the short form kills once.
+Part of ``make chaos`` alone, which kills at every point in both modes.
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ from tests.world.chaos import LONG, ROUNDS, Row
 from tests.world.chaos_site import Site
 from tests.world.replicas import Mode, replicated
 
-SESSIONS = 10 if ROUNDS else 3
+SESSIONS = 10
 MODES: tuple[Mode, ...] = ("sessions", "ledger")
 FAULTS = ("kill-before-send", "kill-durable", "kill-sent")
-CASES = [(mode, fault) for mode in MODES for fault in FAULTS] if ROUNDS else [("sessions", "kill-sent")]
+CASES = [(mode, fault) for mode in MODES for fault in FAULTS]
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(900 if ROUNDS else 120)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]:
-    """Three replicas for each mode that is asked for."""
+    """Three replicas for each mode."""
     with ExitStack() as stack:
         known: dict[str, Site] = {}
         for mode in MODES:
-            if any(mode == one for one, _ in CASES):
-                folder, rotation = tmp_path_factory.mktemp(f"overlap-{mode}"), 'refresh_rotation = "overlap"'
-                told = {"authority": rotation, "overlap_seconds": 30}
-                deployed = replicated(folder, mode=mode, access_token_seconds=LONG, **told)
-                known[mode] = Site(*stack.enter_context(deployed))
+            folder, rotation = tmp_path_factory.mktemp(f"overlap-{mode}"), 'refresh_rotation = "overlap"'
+            told = {"authority": rotation, "overlap_seconds": 30}
+            deployed = replicated(folder, mode=mode, access_token_seconds=LONG, **told)
+            known[mode] = Site(*stack.enter_context(deployed))
         yield known
 
 
@@ -43,7 +42,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]
 async def test_a_killed_replica_signs_nobody_out(sites: dict[str, Site], mode: Mode, fault: str) -> None:
     """SIGKILL to one of three replicas at each of the three points: the others serve whoever was refreshing there."""
     site = sites[mode]
-    told, before = Row(f"{fault}-overlap", mode, ROUNDS or SESSIONS), site.replicas.refreshes()
+    told, before = Row(f"{fault}-overlap", mode, ROUNDS), site.replicas.refreshes()
     for _ in range(told.rounds // SESSIONS):
         jars = await site.expired(SESSIONS)
         await killed(site, jars, fault)

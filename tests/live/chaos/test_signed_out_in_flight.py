@@ -186,8 +186,10 @@ async def one_round(site: Site, end: Callable[[Site, Browser], Awaitable[None]],
     assert {problem_of(answer) for answer in answers if answer.status_code == 401} <= {"session-ended", "no-session"}
     grant = house.authority.state.services.grants.of_refresh_token(session.tokens.refresh_token)
     assert grant is not None
-    # Before any cookie comes again: who ended it could read it, or an answer that took the cookie back could.
-    if end is not sign_out_at_the_authority or any(takes_back(house, answer) for answer in answers):
+    # Before any cookie comes again: who ended it could read it, or an answer that took the cookie back could, where
+    # nothing was stored that is deleted first.
+    readable = not site.shreds and any(takes_back(house, answer) for answer in answers)
+    if end is not sign_out_at_the_authority or readable:
         assert site.living(grant.grant_id) == 0
     user = await house.user(browser.tab())
     if end is sign_in_as_somebody_else and user["authenticated"]:

@@ -58,8 +58,11 @@ check: $(VENV)/.dev ## lint, types, floors, docs against code
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/contracts $(ARGS)
 
+# Two at a time where nothing is measured by the clock; everything else alone.
+BESIDE := tests/packaging tests/live/test_published_contract.py
 live: $(VENV)/.dev ## real sockets and processes
-	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/interop -m live $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m live $(BESIDE) $(ARGS) $(if $(findstring --evidence,$(ARGS)),--evidence live-beside)
+	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/interop $(BESIDE:%=--ignore=%) -m live $(ARGS)
 
 browser: ## the whole story in a real Chromium
 	@deploy/local/browser.sh $(ARGS)

@@ -23,6 +23,7 @@ class UpstreamConnection(asyncio.Protocol):
     __slots__ = (
         "_ended",
         "_error",
+        "_loop",
         "_lost",
         "_now",
         "_paused",
@@ -40,6 +41,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, now: Callable[[], float], lost: Callable[[UpstreamConnection], None]) -> None:
         self._now, self._lost = now, lost
+        self._loop = asyncio.get_running_loop()  # kept: before Python 3.12 each question for it is a system call
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._taken: asyncio.Future[None] | None = None
@@ -94,7 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The upstream does not take what we send."""
         if not self._ended:
-            self._taken = asyncio.get_running_loop().create_future()
+            self._taken = self._loop.create_future()
 
     def resume_writing(self) -> None:
         """It takes again."""
@@ -189,7 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _change(self) -> asyncio.Future[None]:
         if self._error is not None:
             raise self._error
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter = self._waiter = self._loop.create_future()
         return waiter
 
     def _wake(self) -> None:

@@ -49,7 +49,7 @@ forget: ## remove what 'make run' keeps for this PORT (people, to-dos, keys)
 	@$(PYTHON) deploy/local/forget.py --port $(PORT)
 
 test: $(VENV)/.dev ## every test that needs no other program
-	@$(BIN)/python -m pytest -n 2 --ignore=tests/browser --ignore=tests/interop -m "not live" $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --ignore=tests/browser --ignore=tests/interop -m "not live" $(ARGS)
 
 check: $(VENV)/.dev ## lint, types, floors, docs against code
 	@$(BIN)/ruff check .
@@ -59,7 +59,8 @@ check: $(VENV)/.dev ## lint, types, floors, docs against code
 	@$(BIN)/python -m pytest -q tests/contracts $(ARGS)
 
 # Two at a time where nothing is measured by the clock; everything else alone.
-BESIDE := tests/packaging tests/live/test_published_contract.py
+BESIDE := tests/packaging tests/live/test_published_contract.py tests/live/test_acknowledged_todos.py tests/bff/relay/test_websockets.py \
+  tests/bff/session
 live: $(VENV)/.dev ## real sockets and processes
 	@$(BIN)/python -m pytest -n 2 -m live $(BESIDE) $(ARGS) $(if $(findstring --evidence,$(ARGS)),--evidence live-beside)
 	@$(BIN)/python -m pytest --ignore=tests/browser --ignore=tests/interop $(BESIDE:%=--ignore=%) -m live $(ARGS)

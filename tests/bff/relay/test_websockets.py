@@ -45,7 +45,7 @@ from tests.world.websocket_upstream import (
     says_goodbye,
 )
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = [pytest.mark.live, pytest.mark.timeout(30)]  # most of them wait: for pings, for silence, for slow peers
 PROMISED = 1.0
 
 

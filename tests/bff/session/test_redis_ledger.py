@@ -78,6 +78,7 @@ def clustered() -> Iterator[Valkey]:
         yield server
 
 
+@pytest.mark.live
 class TestRedisLedgerInACluster(TestRedisLedger):
     """The suite, in a Valkey that refuses every script and command whose keys lie in more than one slot."""
 

@@ -172,6 +172,7 @@ class SessionsAllInRedis(SessionsInRedis):
         return Worker(vault, ledger, AccessTokens(self.server, vault, ledger, self.clock))
 
 
+@pytest.mark.live
 @pytest.mark.parametrize(("machine", "examples"), [(SessionsInRedis, 5), (SessionsAllInRedis, 8)])
 def test_a_session_lives_exactly_as_long_in_redis(
     machine: type[SessionsInRedis], examples: int, valkey: Valkey

@@ -59,7 +59,7 @@ check: $(VENV)/.dev ## lint, types, floors, docs against code
 	@$(BIN)/python -m pytest -q tests/contracts $(ARGS)
 
 # Two at a time where nothing is measured by the clock; everything else alone.
-BESIDE := tests/packaging tests/live/test_published_contract.py tests/live/test_acknowledged_todos.py tests/bff/relay/test_websockets.py \
+BESIDE := tests/packaging tests/live/test_published_contract.py tests/live/test_acknowledged_todos.py tests/bff/relay \
   tests/bff/session
 live: $(VENV)/.dev ## real sockets and processes
 	@$(BIN)/python -m pytest -n 2 -m live $(BESIDE) $(ARGS) $(if $(findstring --evidence,$(ARGS)),--evidence live-beside)

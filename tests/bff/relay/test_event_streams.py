@@ -26,7 +26,7 @@ from bff.session.endings import Reason
 from tests.world.relaying import Answer, Pairs, World, token_set
 from tests.world.upstream import Act, RawUpstream, Received, response, trickles
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = [pytest.mark.live, pytest.mark.timeout(20)]  # most of them wait
 PROMISED = 1.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 

@@ -27,7 +27,10 @@ from tests.bff.session.session_world import CLIENT_ID, PUBLIC_URL, a_process
 from tests.world import disk
 from tests.world.valkey import Valkey, out_of_memory
 
-pytestmark = pytest.mark.req("F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F10", "F11", "F12", "F13", "ATK-19")
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.req("F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8", "F10", "F11", "F12", "F13", "ATK-19"),
+]
 
 LONGER: Final = float(os.environ.get("SESSION_LIFE", "1"))
 """How many times as many lives as ``make test`` plays through; beyond one, others in each run."""
@@ -172,7 +175,6 @@ class SessionsAllInRedis(SessionsInRedis):
         return Worker(vault, ledger, AccessTokens(self.server, vault, ledger, self.clock))
 
 
-@pytest.mark.live
 @pytest.mark.parametrize(("machine", "examples"), [(SessionsInRedis, 5), (SessionsAllInRedis, 8)])
 def test_a_session_lives_exactly_as_long_in_redis(
     machine: type[SessionsInRedis], examples: int, valkey: Valkey

@@ -31,12 +31,13 @@ from bff.relay.upstream import Upstream, UpstreamRequest, UpstreamResponse, with
 from bff.relay.websocket_calls import WebSocketCalls
 from bff.relay.websocket_upstream import WebSocketUpstream
 
-__all__ = ["PRESENTED", "Relay"]
+__all__ = ["PRESENTED", "WHOLE", "Relay"]
 
 Observe = Callable[[str, int, float], None]
 StatusOf = Callable[[BFFError], int]
 
-WHOLE: Final = "bff.response.whole"  # our own server's extension to ASGI; other servers get the two usual messages
+WHOLE: Final = "bff.response.whole"
+"""Our own server's extension to ASGI: ``await whole(status, headers, body)`` answers completely. Others get two."""
 _UNAUTHORIZED: Final = 401
 
 

@@ -13,7 +13,7 @@ from uvicorn.lifespan.on import LifespanOn
 
 from bff.errors import ConfigurationError
 from bff.gate.front import FRONT
-from bff.server.cycle import WHOLE
+from bff.relay.relay import WHOLE
 from bff.server.http_protocol import MAX_HEAD_BYTES, MAX_HEAD_FIELDS, StrictHTTPProtocol
 from bff.server.websocket_protocol import PING_SECONDS, StrictWebSocketProtocol
 

@@ -9,12 +9,10 @@ from msgspec import Struct
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from bff.relay.headers import Headers, ends_a_line
+from bff.relay.relay import WHOLE
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
-
-WHOLE = "bff.response.whole"
-"""An ASGI extension of this server: ``await whole(status, headers, body)`` answers completely."""
 
 _BODILESS = frozenset({204, 304})
 
